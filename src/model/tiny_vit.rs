@@ -97,9 +97,8 @@ impl TinyVit {
             .collect::<Result<_>>()?;
         let stages = (1..4)
             .map(|i| {
-                let blocks = (0..DEPTHS[i]).map(|j| {
-                    Block::load(&layers.under(format!("{i}.blocks.{j}")), CHANNELS[i], WINDOWS[i])
-                });
+                let blocks = (0..DEPTHS[i])
+                    .map(|j| Block::load(&layers.under(format!("{i}.blocks.{j}")), CHANNELS[i], WINDOWS[i]));
                 Ok(Stage { blocks: blocks.collect::<Result<_>>()? })
             })
             .collect::<Result<_>>()?;
@@ -170,7 +169,8 @@ impl Attention {
         let (heads, cells) = (channels / HEAD, side * side);
         let table = weights.floats("attention_biases", &[heads, cells])?;
         let index = bias_index(side);
-        let bias: Vec<f32> = (0..heads).flat_map(|h| index.iter().map(move |i| (h, *i))).map(|(h, i)| table[h * cells + i]).collect();
+        let bias: Vec<f32> =
+            (0..heads).flat_map(|h| index.iter().map(move |i| (h, *i))).map(|(h, i)| table[h * cells + i]).collect();
         // A padded cell is zero before the LayerNorm, hence the norm's bias after it: project that once.
         let beta = weights.floats("norm.bias", &[channels])?;
         let w = weights.floats("qkv.weight", &[3 * channels, channels])?;
@@ -209,10 +209,11 @@ impl Attention {
         let side = self.window.side;
         let (rows, columns) = (h.div_ceil(side), w.div_ceil(side));
         let x = Tensor::zeros([rows * side, columns * side, c], &x.device()).slice_assign([0..h, 0..w, 0..c], x);
-        self.forward(x, None)
-            .reshape([rows, side, columns, side, c])
-            .swap_dims(1, 2)
-            .reshape([rows * columns, side * side, c])
+        self.forward(x, None).reshape([rows, side, columns, side, c]).swap_dims(1, 2).reshape([
+            rows * columns,
+            side * side,
+            c,
+        ])
     }
 }
 

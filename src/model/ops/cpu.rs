@@ -82,15 +82,7 @@ impl<'a> Matrix<'a> {
 
 /// `out = [out +] scale·a·b` for `a [m, k]`, `b [k, n]` and `out [m, n]` whose rows are `stride` apart.
 #[allow(clippy::too_many_arguments)] // a matrix product has this many sizes
-fn product(
-    [m, n, k]: [usize; 3],
-    out: &mut [f32],
-    stride: usize,
-    add: bool,
-    a: Matrix,
-    b: Matrix,
-    scale: f32,
-) {
+fn product([m, n, k]: [usize; 3], out: &mut [f32], stride: usize, add: bool, a: Matrix, b: Matrix, scale: f32) {
     assert!(Matrix::rows(out, stride).holds(m, n) && a.holds(m, k) && b.holds(k, n));
     // SAFETY: the assertion above keeps every element that is read or written inside its slice, and `out` is borrowed
     // mutably, so it overlaps neither operand.

@@ -63,7 +63,10 @@ fn layer_norm_of_any_width() {
         let norm = Norm { weight: numbers(1, [channels]), bias: numbers(2, [channels]), epsilon: 1e-5 };
         let x = numbers(3, [2, rows, channels]) * 3.0 + 1.0;
         for activation in [Activation::None, Activation::Gelu] {
-            assert_close(cpu::layer_norm(x.clone(), &norm, activation), portable::layer_norm(x.clone(), &norm, activation));
+            assert_close(
+                cpu::layer_norm(x.clone(), &norm, activation),
+                portable::layer_norm(x.clone(), &norm, activation),
+            );
         }
     }
 }
@@ -75,7 +78,10 @@ fn layer_norm_keeps_its_epsilon_where_the_variance_is_low() {
         let norm = Norm { weight: numbers(1, [4]) * 0.0 + 1.0, bias: numbers(2, [4]) * 0.0, epsilon };
         let x = Tensor::from_data(TensorData::new(vec![0.499f32, 0.501, 0.501, 0.499], [1, 1, 4]), &Device::flex());
         let expected = 1e-3 / (1e-6 + epsilon).sqrt() as f32;
-        for y in [values(cpu::layer_norm(x.clone(), &norm, Activation::None)), values(portable::layer_norm(x, &norm, Activation::None))] {
+        for y in [
+            values(cpu::layer_norm(x.clone(), &norm, Activation::None)),
+            values(portable::layer_norm(x, &norm, Activation::None)),
+        ] {
             assert!((y[1] - expected).abs() < 1e-3 * expected && (y[0] + expected).abs() < 1e-3 * expected, "{y:?}");
         }
     }
@@ -127,11 +133,8 @@ fn window_attention_with_and_without_padding() {
     for (h, w, side) in [(7, 7, 7), (8, 16, 7), (4, 4, 14), (13, 6, 3)] {
         let (heads, depth) = (2, 8);
         let channels = heads * depth;
-        let window = Window {
-            side,
-            bias: numbers(1, [heads, side * side, side * side]),
-            pad: numbers(2, [3 * channels]),
-        };
+        let window =
+            Window { side, bias: numbers(1, [heads, side * side, side * side]), pad: numbers(2, [3 * channels]) };
         let qkv = numbers(3, [h, w, 3 * channels]) * 2.0;
         assert_close(cpu::window_attention(qkv.clone(), &window), portable::window_attention(qkv, &window));
     }
@@ -143,10 +146,7 @@ fn attention_with_shared_batches() {
         for (qb, kb) in [(1, 1), (3, 1), (1, 3), (3, 3)] {
             let q = numbers(1, [qb, queries, 32]) * 3.0;
             let (k, v) = (numbers(2, [kb, keys, 32]) * 3.0, numbers(3, [kb, keys, 32]));
-            assert_close(
-                cpu::attention(q.clone(), k.clone(), v.clone(), 4),
-                portable::attention(q, k, v, 4),
-            );
+            assert_close(cpu::attention(q.clone(), k.clone(), v.clone(), 4), portable::attention(q, k, v, 4));
         }
     }
 }
