@@ -4,9 +4,21 @@
 //!
 //! Nothing here knows burn or the network, so that every test and tool can use it, in a browser too.
 
+pub mod compare;
+pub mod everything;
 pub mod formula;
+pub mod golden;
+pub mod limits;
 pub mod mix;
+mod ordered;
+pub mod report;
 pub mod synth;
+
+pub use compare::Comparer;
+pub use everything::Everything;
+pub use golden::Golden;
+pub use limits::Device;
+pub use report::Report;
 
 use std::path::PathBuf;
 
