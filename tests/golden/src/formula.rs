@@ -180,6 +180,7 @@ impl Range {
         let first = shape.first().copied().unwrap_or(1) as f64;
         let fan_in = shape.iter().skip(1).product::<usize>() as f64;
         let vector = shape.len() == 1;
+        let embedding = has("_embed") && shape.len() == 2 && first == 1.0;
 
         if ends("num_batches_tracked") {
             Self::around_zero(0.0)
@@ -204,9 +205,7 @@ impl Range {
             Self::around_zero(1.35 * (3.0 / fan_in).sqrt())
         } else if ends("positional_encoding_gaussian_matrix") {
             Self::around_zero(3f64.sqrt())
-        } else if has("_embed") && shape.len() == 2 && shape[0] == 1 {
-            Self::around_zero(1.0)
-        } else if ends("iou_token.weight") || ends("mask_tokens.weight") {
+        } else if embedding || ends("iou_token.weight") || ends("mask_tokens.weight") {
             Self::around_zero(1.0)
         } else if vector && ends(".weight") {
             Self::from(0.7, 1.3)
