@@ -65,7 +65,8 @@ pub struct ExpectedMask {
 }
 
 /// A mask of the run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RunMask {
     /// In pixels.
     pub area: u64,
