@@ -4,9 +4,15 @@
 //! top-left corner. Everything else here is in original pixels.
 
 mod bitmap;
+mod nms;
+mod regions;
+mod rle;
 mod survey;
 mod upscale;
 
 pub use bitmap::Bitmap;
+pub use nms::nms;
+pub use regions::{fill_small_holes, remove_small_islands};
+pub use rle::Rle;
 pub use survey::{Cutoffs, Survey, bitmap, low_res_stability, survey};
 pub use upscale::visit_rows;
