@@ -192,35 +192,19 @@ mod tests {
         assert_eq!(counts(|x, _| x != 1), [0, 2, 2, 2]);
     }
 
-    /// Worked by hand after `maskApi.c`.
+    /// The strings are those of pycocotools 2.0.
     #[test]
     fn strings_are_cocos() {
-        let text = |counts: &[u32]| {
-            let rle = Rle {
-                size: [1, 1],
-                counts: counts.to_vec(),
-            };
-            let text = rle.to_compressed();
-            assert_eq!(Rle::from_compressed([1, 1], &text).unwrap(), rle);
-            text
-        };
-        assert_eq!(text(&[6]), "6");
-        assert_eq!(text(&[0, 15, 16, 31]), "0?`0`0");
-        assert_eq!(text(&[5, 100, 5, 90, 7]), "5T35F2");
-        assert_eq!(text(&[0, 100_000_000]), "0P4ZnM20"[..1].to_owned() + &big());
-    }
-
-    /// 100 000 000 in groups of five bits, lowest first: 0, 8, 31, 23, 31, 2.
-    fn big() -> String {
-        let groups = [
-            0x20,
-            0x20 + 8,
-            0x20 + 16 + 15,
-            0x20 + 16 + 7,
-            0x20 + 16 + 15,
-            2,
-        ];
-        groups.iter().map(|g| char::from(48 + g)).collect()
+        for (size, counts, text) in [
+            ([1, 6], vec![6], "6"),
+            ([2, 31], vec![0, 15, 16, 31], "0?`0`0"),
+            ([9, 23], vec![5, 100, 5, 90, 7], "5T35F2"),
+            ([10_000, 10_000], vec![0, 100_000_000], "0PXh[o2"),
+        ] {
+            let rle = Rle { size, counts };
+            assert_eq!(rle.to_compressed(), text);
+            assert_eq!(Rle::from_compressed(size, text).unwrap(), rle);
+        }
     }
 
     #[test]
