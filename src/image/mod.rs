@@ -12,4 +12,4 @@ mod rgb;
 pub use frame::Frame;
 pub use normalise::normalise_and_pad;
 pub use resize::resize;
-pub use rgb::{Image, MAX_PIXELS, MAX_SIDE};
+pub use rgb::{Image, MAX_PIXELS, MAX_SIDE, check_size};
