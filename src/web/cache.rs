@@ -39,7 +39,10 @@ impl Store {
 
     /// What was kept of this absolute URL.
     pub async fn get(&self, url: &str) -> Option<Response> {
-        settled(self.cache.match_with_str(url)).await?.dyn_into().ok()
+        settled(self.cache.match_with_str(url))
+            .await?
+            .dyn_into()
+            .ok()
     }
 
     /// Keeps a whole, verified download; drops the caches of other versions and what is beyond the capacity.
@@ -58,8 +61,13 @@ impl Store {
     }
 
     async fn drop_other_versions(&self) {
-        let Some(names) = settled(self.caches.keys()).await else { return };
-        for name in Array::from(&names).iter().filter_map(|name| name.as_string()) {
+        let Some(names) = settled(self.caches.keys()).await else {
+            return;
+        };
+        for name in Array::from(&names)
+            .iter()
+            .filter_map(|name| name.as_string())
+        {
             if name.starts_with(FAMILY) && name != NAME {
                 settled(self.caches.delete(&name)).await;
             }
@@ -67,10 +75,15 @@ impl Store {
     }
 
     async fn drop_oldest(&self) {
-        let Some(requests) = settled(self.cache.keys()).await else { return };
+        let Some(requests) = settled(self.cache.keys()).await else {
+            return;
+        };
         let requests = Array::from(&requests);
         // In the order in which they were written.
-        for request in requests.iter().take(requests.length().saturating_sub(CAPACITY) as usize) {
+        for request in requests
+            .iter()
+            .take(requests.length().saturating_sub(CAPACITY) as usize)
+        {
             settled(self.cache.delete_with_request(request.unchecked_ref())).await;
         }
     }

@@ -70,7 +70,11 @@ pub async fn pixels(source: JsValue, signal: &Signal) -> Result<Image> {
         other => Err(Error::ImageInvalid(format!(
             "{} is no picture: pass a File, Blob, URL, ImageBitmap, ImageData, canvas, <img>, <video> or \
              VideoFrame",
-            if other.is_empty() { "this value" } else { other }
+            if other.is_empty() {
+                "this value"
+            } else {
+                other
+            }
         ))),
     }
 }
@@ -100,8 +104,13 @@ async fn encoded_size(file: &Blob, signal: &Signal) -> Result<Option<(u32, u32)>
                 text(&exception)
             )),
         };
-        let slice = file.slice_with_f64_and_f64(0.0, f64::from(length)).map_err(unread)?;
-        let header = signal.race(JsFuture::from(slice.array_buffer())).await?.map_err(unread)?;
+        let slice = file
+            .slice_with_f64_and_f64(0.0, f64::from(length))
+            .map_err(unread)?;
+        let header = signal
+            .race(JsFuture::from(slice.array_buffer()))
+            .await?
+            .map_err(unread)?;
         let header = Uint8Array::new(&header).to_vec();
         match header_size(&header) {
             Err(Truncated) if f64::from(length) < file.size() => continue,
@@ -173,19 +182,26 @@ async fn bitmap(source: &JsValue, signal: &Signal) -> Result<Bitmap> {
         Ok(promise) => signal.race(JsFuture::from(promise)).await?,
         Err(exception) => Err(exception),
     };
-    made.map(|bitmap| Bitmap(bitmap.unchecked_into())).map_err(|exception| {
-        invalid("the browser cannot decode it; JPEG, PNG and WebP are known by all", &exception)
-    })
+    made.map(|bitmap| Bitmap(bitmap.unchecked_into()))
+        .map_err(|exception| {
+            invalid(
+                "the browser cannot decode it; JPEG, PNG and WebP are known by all",
+                &exception,
+            )
+        })
 }
 
 /// A bitmap's pixels, by way of a canvas as high as a band.
 async fn draw(bitmap: &ImageBitmap, signal: &Signal) -> Result<Image> {
     let (width, height) = (bitmap.width(), bitmap.height());
     if width == 0 || height == 0 {
-        return Err(Error::ImageInvalid("the bitmap was closed or transferred: pass one that is open".into()));
+        return Err(Error::ImageInvalid(
+            "the bitmap was closed or transferred: pass one that is open".into(),
+        ));
     }
     let mut rows = Rows::new(width, height)?;
-    let context = canvas(width, rows.in_band(0)).map_err(|exception| invalid("no canvas", &exception))?;
+    let context =
+        canvas(width, rows.in_band(0)).map_err(|exception| invalid("no canvas", &exception))?;
     while let Some((top, count)) = rows.next_band() {
         let (left, top) = (0.0, f64::from(top));
         let (across, down) = (f64::from(width), f64::from(count));
@@ -201,7 +217,10 @@ async fn draw(bitmap: &ImageBitmap, signal: &Signal) -> Result<Image> {
     rows.finish()
 }
 
-fn canvas(width: u32, height: u32) -> std::result::Result<OffscreenCanvasRenderingContext2d, JsValue> {
+fn canvas(
+    width: u32,
+    height: u32,
+) -> std::result::Result<OffscreenCanvasRenderingContext2d, JsValue> {
     let options = Object::new();
     js_sys::Reflect::set(&options, &"willReadFrequently".into(), &true.into())?;
     let context = OffscreenCanvas::new(width, height)?
@@ -217,7 +236,9 @@ fn canvas(width: u32, height: u32) -> std::result::Result<OffscreenCanvasRenderi
 /// The bytes of an object that has pixels as `ImageData` has them: RGBA, straight alpha, sRGB.
 fn plain_data(source: &JsValue) -> Option<Uint8ClampedArray> {
     let data = property(source, "data");
-    let in_srgb = property(source, "colorSpace").as_string().is_none_or(|space| space == "srgb");
+    let in_srgb = property(source, "colorSpace")
+        .as_string()
+        .is_none_or(|space| space == "srgb");
     match tag(&data).as_str() {
         "Uint8ClampedArray" if in_srgb => Some(data.unchecked_into()),
         _ => None,
@@ -225,8 +246,10 @@ fn plain_data(source: &JsValue) -> Option<Uint8ClampedArray> {
 }
 
 async fn copy(source: &JsValue, data: &Uint8ClampedArray, signal: &Signal) -> Result<Image> {
-    let (width, height) =
-        (length(source, "width").unwrap_or(0), length(source, "height").unwrap_or(0));
+    let (width, height) = (
+        length(source, "width").unwrap_or(0),
+        length(source, "height").unwrap_or(0),
+    );
     let mut rows = Rows::new(width, height)?;
     if u64::from(data.length()) != u64::from(width) * u64::from(height) * 4 {
         return Err(Error::ImageInvalid(format!(
@@ -254,7 +277,9 @@ impl Rows {
         check_size(width, height)?;
         let mut rgb = Vec::new();
         rgb.try_reserve_exact(width as usize * height as usize * 3)
-            .map_err(|_| Error::OutOfMemory(format!("no room for a picture of {width}×{height}")))?;
+            .map_err(|_| {
+                Error::OutOfMemory(format!("no room for a picture of {width}×{height}"))
+            })?;
         Ok(Self { width, height, rgb })
     }
 
