@@ -65,7 +65,7 @@ fn over_white(channel: u8, alpha: u8) -> u8 {
 }
 
 /// The limits of every picture, checked before anything is allocated for it.
-pub(super) fn check_size(width: u32, height: u32) -> Result<()> {
+pub(crate) fn check_size(width: u32, height: u32) -> Result<()> {
     if width == 0 || height == 0 {
         return Err(Error::ImageInvalid(format!(
             "it is {width}×{height}; both sides must be at least one pixel"

@@ -112,6 +112,41 @@ impl Bitmap {
         }
     }
 
+    /// Everything but the mask.
+    pub fn invert(&mut self) {
+        for byte in &mut self.bits {
+            *byte = !*byte;
+        }
+        let pixels = self.width as usize * self.height as usize;
+        if let (Some(last), used @ 1..8) = (self.bits.last_mut(), pixels % 8) {
+            *last &= !(0xff >> used);
+        }
+    }
+
+    /// Puts the columns `xs` of row `y` into the mask or takes them out; outside the photo nothing happens.
+    pub(super) fn set_run(&mut self, y: u32, xs: Range<u32>, is_set: bool) {
+        let xs = xs.start..xs.end.min(self.width);
+        if xs.is_empty() || y >= self.height {
+            return;
+        }
+        let row = y as usize * self.width as usize;
+        let (start, end) = (row + xs.start as usize, row + xs.end as usize);
+        let (first, last) = (start / 8, (end - 1) / 8);
+        for (byte, index) in self.bits[first..=last].iter_mut().zip(first..) {
+            let mut bits = 0xff;
+            if index == first {
+                bits &= 0xff >> (start % 8);
+            }
+            if index == last {
+                bits &= !(0x7f >> ((end - 1) % 8));
+            }
+            match is_set {
+                true => *byte |= bits,
+                false => *byte &= !bits,
+            }
+        }
+    }
+
     /// The row's pixels in words of 64, the leftmost the most significant bit; zeros past the row's end.
     pub(super) fn row(&self, y: u32) -> impl Iterator<Item = u64> + '_ {
         (0..self.width.div_ceil(64)).map(move |i| self.word(64 * i, y))
@@ -283,6 +318,31 @@ pub(super) mod tests {
                 prop_assert!((0..mask.width()).all(|x| seen[x as usize] == mask.get(x, y)));
             }
             prop_assert_eq!(area, mask.area());
+        }
+
+        #[test]
+        fn runs_are_set_and_cleared(
+            mask in any_mask(),
+            y in 0u32..40,
+            xs in (0u32..150, 0u32..150).prop_map(|(a, b)| a..b),
+            is_set in any::<bool>(),
+        ) {
+            let expected = Bitmap::from_fn(mask.width(), mask.height(), |x, row| {
+                if row == y && xs.contains(&x) { is_set } else { mask.get(x, row) }
+            });
+            let mut changed = mask;
+            changed.set_run(y, xs, is_set);
+            prop_assert_eq!(changed, expected);
+        }
+
+        #[test]
+        fn inverting_twice_changes_nothing(mask in any_mask()) {
+            let mut inverted = mask.clone();
+            inverted.invert();
+            prop_assert_eq!(inverted.area() + mask.area(), mask.width() * mask.height());
+            prop_assert!(!inverted.get(0, 0) == mask.get(0, 0));
+            inverted.invert();
+            prop_assert_eq!(inverted, mask);
         }
 
         #[test]
