@@ -65,18 +65,14 @@ pub fn run(options: &Options) -> Result<()> {
     let facts = job.run(module, runtime, &WEIGHTS, &PICTURE)?.facts;
     let mut times: BTreeMap<String, Vec<f64>> = serde_json::from_value(facts["times"].clone())?;
     // An encode was timed up to its first mask.
-    let mask = times
-        .get("decode1")
-        .and_then(|times| Spread::of(times))
-        .map_or(0.0, |mask| mask.median);
+    let mask = times.get("decode1").and_then(|times| Spread::of(times)).map_or(0.0, |mask| mask.median);
     for (name, times) in &mut times {
         if name.to_lowercase().contains("encode") {
             times.iter_mut().for_each(|time| *time -= mask);
         }
     }
     let folder = module.folder();
-    let code = ["tinysam.js", "tinysam_bg.wasm"]
-        .map(|name| Ok((name.to_owned(), sizes(&folder.join(name))?)));
+    let code = ["tinysam.js", "tinysam_bg.wasm"].map(|name| Ok((name.to_owned(), sizes(&folder.join(name))?)));
     report(
         options,
         &Measured {
@@ -102,29 +98,15 @@ pub fn sizes(path: &Path) -> Result<[u64; 3]> {
 pub fn report(options: &Options, measured: &Measured) -> Result<()> {
     if options.json {
         let mut json = serde_json::to_value(measured)?;
-        let spreads = measured
-            .times
-            .iter()
-            .map(|(name, times)| (name.clone(), Spread::of(times)));
+        let spreads = measured.times.iter().map(|(name, times)| (name.clone(), Spread::of(times)));
         json["spread"] = serde_json::to_value(spreads.collect::<BTreeMap<_, _>>())?;
         return print_json(&json);
     }
     println!("{} at {}, {}", measured.on, measured.size, measured.adapter);
-    println!(
-        "{:<12} {:>10} {:>10} {:>10} {:>4}",
-        "", "median ms", "least", "most", "n"
-    );
+    println!("{:<12} {:>10} {:>10} {:>10} {:>4}", "", "median ms", "least", "most", "n");
     for (name, times) in &measured.times {
-        if let Some(Spread {
-            median,
-            least,
-            most,
-        }) = Spread::of(times)
-        {
-            println!(
-                "{name:<12} {median:>10.1} {least:>10.1} {most:>10.1} {:>4}",
-                times.len()
-            );
+        if let Some(Spread { median, least, most }) = Spread::of(times) {
+            println!("{name:<12} {median:>10.1} {least:>10.1} {most:>10.1} {:>4}", times.len());
         }
     }
     match measured.peak_memory {
@@ -157,16 +139,8 @@ impl Spread {
         sorted.sort_by(f64::total_cmp);
         let (least, most) = (*sorted.first()?, *sorted.last()?);
         let middle = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 {
-            sorted[middle]
-        } else {
-            (sorted[middle - 1] + sorted[middle]) / 2.0
-        };
-        Some(Self {
-            median,
-            least,
-            most,
-        })
+        let median = if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
+        Some(Self { median, least, most })
     }
 }
 
@@ -177,17 +151,9 @@ mod tests {
     #[test]
     fn median_and_spread() {
         assert_eq!(Spread::of(&[]), None);
-        let odd = Spread {
-            median: 2.0,
-            least: 1.0,
-            most: 9.0,
-        };
+        let odd = Spread { median: 2.0, least: 1.0, most: 9.0 };
         assert_eq!(Spread::of(&[9.0, 1.0, 2.0]), Some(odd));
-        let even = Spread {
-            median: 2.5,
-            least: 1.0,
-            most: 9.0,
-        };
+        let even = Spread { median: 2.5, least: 1.0, most: 9.0 };
         assert_eq!(Spread::of(&[9.0, 1.0, 2.0, 3.0]), Some(even));
     }
 }

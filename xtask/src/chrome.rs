@@ -12,12 +12,7 @@ pub fn browser() -> Result<PathBuf> {
     if std::env::var_os("CHROME").is_none() && mac.is_file() {
         return Ok(mac.to_owned());
     }
-    let names = [
-        "chromium",
-        "chromium-browser",
-        "google-chrome",
-        "google-chrome-stable",
-    ];
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
     tools::program("CHROME", &names, "chromium")
 }
 

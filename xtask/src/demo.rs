@@ -25,9 +25,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     shell::run(npm::npm("www").args(["run", "build"]))?;
     let port = options.port.to_string();
-    shell::say(&format!(
-        "\nThe page is at http://localhost:{port}/ — Ctrl-C ends it.\n"
-    ));
+    shell::say(&format!("\nThe page is at http://localhost:{port}/ — Ctrl-C ends it.\n"));
     shell::run(npm::npm("www").args(["run", "preview", "--", "--strictPort", "--port", &port]))
 }
 

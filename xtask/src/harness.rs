@@ -69,13 +69,7 @@ pub struct Finished {
 
 impl Job {
     /// Builds the module and runs this.
-    pub fn run(
-        &self,
-        module: Module,
-        runtime: Runtime,
-        weights: &Weights,
-        picture: &Picture,
-    ) -> Result<Finished> {
+    pub fn run(&self, module: Module, runtime: Runtime, weights: &Weights, picture: &Picture) -> Result<Finished> {
         let folder = module.build()?;
         npm::install("tests/harness")?;
         let out = shell::cache("runs")?.join(std::process::id().to_string());
@@ -116,19 +110,11 @@ impl Job {
 /// A browser decodes files itself, as it does for users; everything else gets pixels.
 fn image(picture: &Picture, runtime: Runtime, out: &Path) -> Result<Value> {
     if let (Picture::File(path), Runtime::Browser) = (picture, runtime) {
-        let path = path
-            .canonicalize()
-            .with_context(|| format!("no picture at {}", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("no picture at {}", path.display()))?;
         return Ok(json!({ "path": path, "encoded": true }));
     }
     let pixels = picture.pixels()?;
-    let rgba: Vec<u8> = pixels
-        .rgb
-        .as_chunks()
-        .0
-        .iter()
-        .flat_map(|&[r, g, b]| [r, g, b, 255])
-        .collect();
+    let rgba: Vec<u8> = pixels.rgb.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 255]).collect();
     let path = out.join("image.rgba");
     inputs::write(&path, &rgba)?;
     Ok(json!({ "path": path, "encoded": false, "width": pixels.width, "height": pixels.height }))
@@ -156,35 +142,13 @@ fn read(out: &Path) -> Result<Finished> {
     };
     let answer: Answer = serde_json::from_slice(&file("tensors.json")?)?;
     let data = file("tensors.bin")?;
-    let mut rest = data
-        .as_chunks()
-        .0
-        .iter()
-        .map(|&bytes| f32::from_le_bytes(bytes));
+    let mut rest = data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
     let mut tensors = Vec::new();
-    for Entry {
-        name,
-        shape,
-        count,
-        sum,
-        l2,
-    } in answer.tensors
-    {
+    for Entry { name, shape, count, sum, l2 } in answer.tensors {
         let values: Vec<f32> = rest.by_ref().take(count).collect();
         ensure!(values.len() == count, "the run's answer ends within {name}");
         let number = |text: &str| text.parse().unwrap_or(f64::NAN);
-        tensors.push((
-            name,
-            Reduced {
-                shape,
-                values,
-                sum: number(&sum),
-                l2: number(&l2),
-            },
-        ));
+        tensors.push((name, Reduced { shape, values, sum: number(&sum), l2: number(&l2) }));
     }
-    Ok(Finished {
-        facts: answer.facts,
-        tensors,
-    })
+    Ok(Finished { facts: answer.facts, tensors })
 }

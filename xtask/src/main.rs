@@ -19,10 +19,7 @@ mod verify;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "Builds, tests, measures and shows tinysam"
-)]
+#[command(name = "cargo xtask", about = "Builds, tests, measures and shows tinysam")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

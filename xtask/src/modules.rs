@@ -63,33 +63,15 @@ impl Module {
         let (name, profile) = (self.name(), self.profile());
         let target = "wasm32-unknown-unknown";
         let package = "tinysam";
-        [
-            "-p",
-            package,
-            "--target",
-            target,
-            "--profile",
-            profile,
-            "--no-default-features",
-            "-F",
-            name,
-        ]
+        ["-p", package, "--target", target, "--profile", profile, "--no-default-features", "-F", name]
     }
 
     /// Compiles, binds and optimises it into [`Module::folder`]. What is unchanged is taken from before.
     pub fn build(self) -> Result<PathBuf> {
         tools::wasm_target()?;
-        shell::run(
-            shell::cargo()
-                .args(["build", "--lib"])
-                .args(self.cargo_arguments()),
-        )?;
-        let raw = shell::target()
-            .join("wasm32-unknown-unknown")
-            .join(self.profile())
-            .join("tinysam.wasm");
-        let finished =
-            shell::cache("modules")?.join(format!("{}-{}", self.name(), self.key(&raw)?));
+        shell::run(shell::cargo().args(["build", "--lib"]).args(self.cargo_arguments()))?;
+        let raw = shell::target().join("wasm32-unknown-unknown").join(self.profile()).join("tinysam.wasm");
+        let finished = shell::cache("modules")?.join(format!("{}-{}", self.name(), self.key(&raw)?));
         if !finished.is_dir() {
             let unfinished = finished.with_extension("unfinished");
             fs::remove_dir_all(&unfinished).ok();
@@ -104,9 +86,7 @@ impl Module {
     fn key(self, raw: &Path) -> Result<String> {
         let mut hash = Sha256::new();
         hash.update(shell::sha256(raw)?);
-        hash.update(fs::read(
-            shell::root().join("tests/harness/package-lock.json"),
-        )?);
+        hash.update(fs::read(shell::root().join("tests/harness/package-lock.json"))?);
         hash.update(self.optimisation());
         Ok(tinysam_golden::hex(&hash.finalize())[..16].to_owned())
     }
@@ -114,19 +94,12 @@ impl Module {
     fn bind(self, raw: &Path, out: &Path) -> Result<()> {
         let bindgen = tools::wasm_bindgen()?.join("wasm-bindgen");
         let mut bind = shell::command(bindgen);
-        bind.args(["--target", "web", "--out-name", "tinysam", "--out-dir"])
-            .arg(out)
-            .arg(raw);
+        bind.args(["--target", "web", "--out-name", "tinysam", "--out-dir"]).arg(out).arg(raw);
         shell::run(&mut bind)?;
         npm::install("tests/harness")?;
         let (bound, small) = (out.join("tinysam_bg.wasm"), out.join("small.wasm"));
         let mut optimise = npm::bin("tests/harness", "wasm-opt");
-        optimise
-            .arg(self.optimisation())
-            .args(FEATURES)
-            .arg(&bound)
-            .arg("-o")
-            .arg(&small);
+        optimise.arg(self.optimisation()).args(FEATURES).arg(&bound).arg("-o").arg(&small);
         shell::run(&mut optimise)?;
         fs::rename(small, bound).context("cannot move the optimised module")
     }

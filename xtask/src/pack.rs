@@ -36,8 +36,7 @@ pub fn run() -> Result<PathBuf> {
     let package = shell::root().join("pkg");
     for name in FROM_ROOT {
         let from = shell::root().join(name);
-        fs::copy(&from, package.join(name))
-            .with_context(|| format!("cannot copy {}", from.display()))?;
+        fs::copy(&from, package.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
     }
     let json = shell::output(npm::npm("pkg").args(["pack", "--json"]))?;
     let packed = packed(&json)?;
@@ -46,15 +45,8 @@ pub fn run() -> Result<PathBuf> {
     for File { path, size } in &packed.files {
         println!("{size:>10}  {path}");
     }
-    println!(
-        "{:>10}  {} as a whole, compressed",
-        packed.size, packed.filename
-    );
-    ensure!(
-        faults.is_empty(),
-        "the tarball is wrong:\n{}",
-        faults.join("\n")
-    );
+    println!("{:>10}  {} as a whole, compressed", packed.size, packed.filename);
+    ensure!(faults.is_empty(), "the tarball is wrong:\n{}", faults.join("\n"));
     budgets()?;
     Ok(package.join(packed.filename))
 }
@@ -83,26 +75,14 @@ fn faults(manifest: &Value, packed: &Packed) -> Vec<String> {
     }
     required.sort();
     required.dedup();
-    let holds = |path: &str| {
-        packed
-            .files
-            .iter()
-            .any(|file| file.path == path && file.size > 0)
-    };
-    let missing = required
-        .iter()
-        .filter(|path| !holds(path))
-        .map(|path| format!("missing: {path}"));
+    let holds = |path: &str| packed.files.iter().any(|file| file.path == path && file.size > 0);
+    let missing = required.iter().filter(|path| !holds(path)).map(|path| format!("missing: {path}"));
     let belongs = |path: &str| {
-        let built = [".js", ".d.ts", ".wasm"]
-            .iter()
-            .any(|ending| path.ends_with(ending));
+        let built = [".js", ".d.ts", ".wasm"].iter().any(|ending| path.ends_with(ending));
         required.iter().any(|known| known == path) || (path.starts_with("dist/") && built)
     };
     let foreign = packed.files.iter().filter(|file| !belongs(&file.path));
-    missing
-        .chain(foreign.map(|file| format!("has no place there: {}", file.path)))
-        .collect()
+    missing.chain(foreign.map(|file| format!("has no place there: {}", file.path))).collect()
 }
 
 /// The files that an `exports` entry points at, however deep.
@@ -117,15 +97,8 @@ fn targets(exports: &Value, into: &mut Vec<String>) {
 fn budgets() -> Result<()> {
     for (module, budget) in BUDGETS {
         let [plain, gzip, brotli] = bench::sizes(&module.folder().join("tinysam_bg.wasm"))?;
-        println!(
-            "{} module: {plain} bytes, {gzip} gzip, {brotli} brotli",
-            module.name()
-        );
-        ensure!(
-            gzip <= budget,
-            "the {} module is over its {budget} bytes gzipped",
-            module.name()
-        );
+        println!("{} module: {plain} bytes, {gzip} gzip, {brotli} brotli", module.name());
+        ensure!(gzip <= budget, "the {} module is over its {budget} bytes gzipped", module.name());
     }
     Ok(())
 }
@@ -139,32 +112,12 @@ mod tests {
         let manifest = json!({ "exports": { ".": { "types": "./dist/index.d.ts", "default": "./dist/index.js" } } });
         let mut paths = vec!["README.md", "LICENSE-MIT", "LICENSE-APACHE", "package.json"];
         paths.extend(["dist/index.d.ts", "dist/index.js", "dist/chunk.js"]);
-        paths.extend([
-            "dist/cpu/tinysam.js",
-            "dist/cpu/tinysam.d.ts",
-            "dist/cpu/tinysam_bg.wasm",
-        ]);
-        paths.extend([
-            "dist/webgpu/tinysam.js",
-            "dist/webgpu/tinysam.d.ts",
-            "dist/webgpu/tinysam_bg.wasm",
-        ]);
+        paths.extend(["dist/cpu/tinysam.js", "dist/cpu/tinysam.d.ts", "dist/cpu/tinysam_bg.wasm"]);
+        paths.extend(["dist/webgpu/tinysam.js", "dist/webgpu/tinysam.d.ts", "dist/webgpu/tinysam_bg.wasm"]);
         paths.extend(extra);
         let kept = paths.iter().filter(|&&path| path != without);
-        let files = kept
-            .map(|path| File {
-                path: path.to_string(),
-                size: 1,
-            })
-            .collect();
-        faults(
-            &manifest,
-            &Packed {
-                filename: String::new(),
-                size: 1,
-                files,
-            },
-        )
+        let files = kept.map(|path| File { path: path.to_string(), size: 1 }).collect();
+        faults(&manifest, &Packed { filename: String::new(), size: 1, files })
     }
 
     #[test]
@@ -172,21 +125,12 @@ mod tests {
         assert!(with(&[], "").is_empty());
         assert_eq!(with(&[], "LICENSE-MIT"), ["missing: LICENSE-MIT"]);
         assert_eq!(with(&[], "dist/index.js"), ["missing: dist/index.js"]);
-        assert_eq!(
-            with(&[], "dist/webgpu/tinysam_bg.wasm"),
-            ["missing: dist/webgpu/tinysam_bg.wasm"]
-        );
+        assert_eq!(with(&[], "dist/webgpu/tinysam_bg.wasm"), ["missing: dist/webgpu/tinysam_bg.wasm"]);
     }
 
     #[test]
     fn what_has_no_place_in_it() {
-        for path in [
-            "src/index.ts",
-            "dist/tinysam.pth",
-            ".env",
-            "node_modules/a/index.js",
-            "dist/a.map",
-        ] {
+        for path in ["src/index.ts", "dist/tinysam.pth", ".env", "node_modules/a/index.js", "dist/a.map"] {
             assert_eq!(with(&[path], ""), [format!("has no place there: {path}")]);
         }
     }
@@ -195,10 +139,7 @@ mod tests {
     fn npm_prints_a_list_or_an_object() {
         let entry = r#"{"filename":"a.tgz","size":9,"files":[{"path":"a","size":1}]}"#;
         assert_eq!(packed(&format!("[{entry}]")).unwrap().filename, "a.tgz");
-        assert_eq!(
-            packed(&format!(r#"{{"a":{entry}}}"#)).unwrap().filename,
-            "a.tgz"
-        );
+        assert_eq!(packed(&format!(r#"{{"a":{entry}}}"#)).unwrap().filename, "a.tgz");
         assert!(packed("[]").is_err());
     }
 }

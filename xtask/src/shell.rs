@@ -43,9 +43,7 @@ pub fn cargo() -> Command {
 /// Says what is run, runs it, and fails if it fails.
 pub fn run(command: &mut Command) -> Result<()> {
     say(&format!("$ {}", text(command)));
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {}", text(command)))?;
+    let status = command.status().with_context(|| format!("cannot start {}", text(command)))?;
     if !status.success() {
         bail!("{} ended with {status}", text(command));
     }
@@ -54,9 +52,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Runs without a word and returns what was printed.
 pub fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start {}", text(command)))?;
+    let output = command.output().with_context(|| format!("cannot start {}", text(command)))?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         bail!("{} ended with {}\n{errors}", text(command), output.status);
@@ -73,9 +69,7 @@ pub fn say(line: &str) {
 pub fn find(name: &str) -> Option<PathBuf> {
     let paths = std::env::var_os("PATH")?;
     let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    std::env::split_paths(&paths)
-        .map(|folder| folder.join(&name))
-        .find(|path| path.is_file())
+    std::env::split_paths(&paths).map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
 /// SHA-256 of a file's bytes.

@@ -5,10 +5,10 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use tinysam_golden::fixture;
 
-use crate::inputs::Weights;
+use crate::bench::{PICTURE, WEIGHTS};
 use crate::modules::Module;
 use crate::verify::On;
-use crate::{bench, chrome, modules, npm, pack, shell, tools, verify};
+use crate::{chrome, modules, npm, pack, shell, tools, verify};
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -56,36 +56,15 @@ fn formatting() -> Result<()> {
 }
 
 fn clippy_native() -> Result<()> {
-    let clippy = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     shell::run(shell::cargo().args(clippy))
 }
 
 fn clippy_wasm() -> Result<()> {
     tools::wasm_target()?;
     for module in [Module::Cpu, Module::WebGpu] {
-        let clippy = [
-            "clippy",
-            "-p",
-            "tinysam",
-            "--lib",
-            "--target",
-            "wasm32-unknown-unknown",
-        ];
-        let features = [
-            "--no-default-features",
-            "-F",
-            module.name(),
-            "--",
-            "-D",
-            "warnings",
-        ];
+        let clippy = ["clippy", "-p", "tinysam", "--lib", "--target", "wasm32-unknown-unknown"];
+        let features = ["--no-default-features", "-F", module.name(), "--", "-D", "warnings"];
         shell::run(shell::cargo().args(clippy).args(features))?;
     }
     Ok(())
@@ -101,14 +80,9 @@ fn bindings() -> Result<()> {
     let runner = tools::wasm_bindgen()?.join("wasm-bindgen-test-runner");
     chrome::browser()?;
     let mut cargo = shell::cargo();
-    cargo
-        .arg("test")
-        .args(Module::Cpu.cargo_arguments())
-        .args(["--test", "web"]);
+    cargo.arg("test").args(Module::Cpu.cargo_arguments()).args(["--test", "web", "--test", "web_page"]);
     cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner);
-    cargo
-        .env("CHROMEDRIVER", chrome::driver()?)
-        .env("WASM_BINDGEN_TEST_TIMEOUT", "600");
+    cargo.env("CHROMEDRIVER", chrome::driver()?).env("WASM_BINDGEN_TEST_TIMEOUT", "600");
     shell::run(&mut cargo)
 }
 
@@ -126,8 +100,8 @@ fn everything_cpu() -> Result<()> {
 
 fn golden(name: &str, on: On) -> Result<()> {
     verify::run(&verify::Options {
-        checkpoint: Weights::Formula(0),
-        image: bench::PICTURE,
+        checkpoint: WEIGHTS,
+        image: PICTURE,
         golden: fixture(&format!("goldens/{name}.json")),
         on,
     })
@@ -136,16 +110,14 @@ fn golden(name: &str, on: On) -> Result<()> {
 fn types() -> Result<()> {
     npm::install("pkg")?;
     npm::install("www")?;
+    npm::install("tests/browser")?;
     shell::run(npm::npm("pkg").args(["run", "check"]))?;
-    shell::run(npm::npm("www").args(["run", "build"]))
+    shell::run(npm::npm("www").args(["run", "build"]))?;
+    shell::run(npm::npm("tests/browser").args(["run", "check"]))
 }
 
 /// Playwright on the package as it is installed from the tarball.
 fn package() -> Result<()> {
     npm::install("tests/browser")?;
-    shell::run(
-        npm::npm("tests/browser")
-            .arg("test")
-            .env("CHROME", chrome::browser()?),
-    )
+    shell::run(npm::npm("tests/browser").arg("test").env("CHROME", chrome::browser()?))
 }

@@ -30,31 +30,16 @@ pub fn wasm_bindgen() -> Result<PathBuf> {
     let on_path = shell::find("wasm-bindgen").and_then(|path| path.parent().map(Path::to_owned));
     for folder in [Some(ours.clone()), on_path].into_iter().flatten() {
         let both = ["wasm-bindgen", "wasm-bindgen-test-runner"];
-        if both
-            .iter()
-            .all(|name| is_version(&folder.join(name), WASM_BINDGEN))
-        {
+        if both.iter().all(|name| is_version(&folder.join(name), WASM_BINDGEN)) {
             return Ok(folder);
         }
     }
     shell::say("wasm-bindgen is compiled once; that takes up to ten minutes");
     // Without --locked: the lock file of that release asks for a newer compiler feature set than it needs.
     let version = format!("={WASM_BINDGEN}");
-    let install = [
-        "install",
-        "wasm-bindgen-cli",
-        "--version",
-        &version,
-        "--root",
-    ];
+    let install = ["install", "wasm-bindgen-cli", "--version", &version, "--root"];
     let build = root.join("build");
-    shell::run(
-        shell::cargo()
-            .args(install)
-            .arg(&root)
-            .arg("--target-dir")
-            .arg(&build),
-    )?;
+    shell::run(shell::cargo().args(install).arg(&root).arg("--target-dir").arg(&build))?;
     std::fs::remove_dir_all(&build).ok();
     Ok(ours)
 }
@@ -69,10 +54,7 @@ pub fn node() -> Result<()> {
     let help = "install Node 20 or newer (https://nodejs.org)";
     let version = shell::output(shell::command("node").arg("--version")).context(help)?;
     let major = version.trim().trim_start_matches('v').split('.').next();
-    if !major
-        .and_then(|major| major.parse::<u32>().ok())
-        .is_some_and(|major| major >= 20)
-    {
+    if !major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 20) {
         bail!("Node is {}: {help}", version.trim());
     }
     Ok(())

@@ -64,8 +64,7 @@ pub enum Expected {
 impl Expected {
     pub fn open(options: &Options) -> Result<Self> {
         let path = &options.golden;
-        let json =
-            std::fs::read(path).with_context(|| format!("no golden at {}", path.display()))?;
+        let json = std::fs::read(path).with_context(|| format!("no golden at {}", path.display()))?;
         let json: serde_json::Value = serde_json::from_slice(&json)?;
         if json.get("tensors").is_none() {
             return Ok(Self::Everything(Everything::open(path)?));
@@ -82,18 +81,10 @@ fn warn(golden: &Golden, options: &Options) -> Result<()> {
     let pixels = options.image.pixels()?;
     let (width, height) = golden.original;
     if (pixels.width, pixels.height) != golden.original {
-        bail!(
-            "the golden is of a picture of {width}×{height}, not {}×{}",
-            pixels.width,
-            pixels.height
-        );
+        bail!("the golden is of a picture of {width}×{height}, not {}×{}", pixels.width, pixels.height);
     }
     let image = synth::image_sha256(&pixels.rgb);
-    if golden
-        .image_sha256
-        .as_ref()
-        .is_some_and(|expected| *expected != image)
-    {
+    if golden.image_sha256.as_ref().is_some_and(|expected| *expected != image) {
         shell::say("note: these are not the pixels that the golden was made of");
     }
     if let (Weights::Formula(seed), Some(expected)) = (&options.checkpoint, &golden.weights_sha256)
@@ -108,11 +99,7 @@ pub fn run(options: &Options) -> Result<()> {
     let Some((module, runtime)) = options.on.harness() else {
         return native::verify(options);
     };
-    let device = if module == Module::Cpu {
-        Device::Cpu
-    } else {
-        Device::WebGpu
-    };
+    let device = if module == Module::Cpu { Device::Cpu } else { Device::WebGpu };
     let report = match Expected::open(options)? {
         Expected::Tensors(golden) => trace(options, &golden, module, runtime, device)?,
         Expected::Everything(golden) => everything(options, &golden, module, runtime, device)?,
@@ -129,24 +116,11 @@ pub fn conclude(report: &Report) -> Result<()> {
     Ok(())
 }
 
-fn trace(
-    options: &Options,
-    golden: &Golden,
-    module: Module,
-    runtime: Runtime,
-    device: Device,
-) -> Result<Report> {
+fn trace(options: &Options, golden: &Golden, module: Module, runtime: Runtime, device: Device) -> Result<Report> {
     let mut comparer = Comparer::new(golden, device);
     let want = golden.tensors.iter().filter_map(|(name, _)| {
         let want = comparer.want(name)?;
-        Some((
-            name.clone(),
-            if want == Want::Whole {
-                "whole"
-            } else {
-                "samples"
-            },
-        ))
+        Some((name.clone(), if want == Want::Whole { "whole" } else { "samples" }))
     });
     let job = Job {
         kind: "trace",
@@ -173,11 +147,7 @@ fn named((name, prompt): &(String, Prompt)) -> NamedPrompt {
     if let Some(bbox) = prompt.bbox {
         json["box"] = json!(bbox);
     }
-    NamedPrompt {
-        name: name.clone(),
-        mask_from: prompt.mask_from.clone(),
-        prompt: json,
-    }
+    NamedPrompt { name: name.clone(), mask_from: prompt.mask_from.clone(), prompt: json }
 }
 
 fn everything(
@@ -195,12 +165,8 @@ fn everything(
         everything: settings(&golden.config),
         runs: 1,
     };
-    let facts = job
-        .run(module, runtime, &options.checkpoint, &options.image)?
-        .facts;
-    let points = facts["points"]
-        .as_u64()
-        .context("the run told no number of points")?;
+    let facts = job.run(module, runtime, &options.checkpoint, &options.image)?.facts;
+    let points = facts["points"].as_u64().context("the run told no number of points")?;
     let masks: Vec<RunMask> = serde_json::from_value(facts["masks"].clone())?;
     Ok(golden.compare(points as usize, &masks, device))
 }

@@ -20,18 +20,7 @@ fn again() -> Result<()> {
     let mut cargo = shell::cargo();
     // Where it was called, because its arguments may name files from there.
     cargo.current_dir(std::env::current_dir()?);
-    cargo.args([
-        "run",
-        "--quiet",
-        "--package",
-        "xtask",
-        "--features",
-        "native",
-        "--manifest-path",
-    ]);
-    cargo
-        .arg(shell::root().join("Cargo.toml"))
-        .arg("--")
-        .args(std::env::args_os().skip(1));
+    cargo.args(["run", "--quiet", "--package", "xtask", "--features", "native", "--manifest-path"]);
+    cargo.arg(shell::root().join("Cargo.toml")).arg("--").args(std::env::args_os().skip(1));
     shell::run(&mut cargo)
 }
