@@ -175,9 +175,8 @@ fn everything(
 fn settings(config: &Config) -> serde_json::Value {
     json!({
         "pointsPerSide": config.points_per_side,
-        "pointsPerBatch": config.points_per_batch,
         "predIouThresh": config.pred_iou_thresh,
-        "highScoreThresh": config.high_score_thresh,
+        "confidentLogit": config.high_score_thresh,
         "stabilityScoreThresh": config.stability_score_thresh,
         "stabilityScoreOffset": config.stability_score_offset,
         "boxNmsThresh": config.box_nms_thresh,
