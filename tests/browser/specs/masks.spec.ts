@@ -11,9 +11,9 @@ for (const kind of ["vite", "webpack", "bare"] as const) {
     const page = await app.open(kind);
     const run = await page.evaluate(
       async ({ pixels, point }) => {
-        using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256 });
+        const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256 });
         const data = Uint8ClampedArray.from(atob(pixels), (c) => c.charCodeAt(0));
-        using image = await sam.embed(new ImageData(data, 640, 480));
+        const image = await sam.embed(new ImageData(data, 640, 480));
         const masks = await image.segment({ points: [point], labels: [1], multimask: true });
         const [best] = masks;
         const rgba = (await best!.toImageData()).data;
@@ -61,8 +61,8 @@ test("a photo at full size gives the reference's mask", async ({ app }) => {
   const golden = goldenClick("golden_1024_coffee");
   const page = await app.open();
   const run = await page.evaluate(async (point) => {
-    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", device: "cpu" });
-    using image = await sam.embed("/photos/coffee.png");
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", device: "cpu" });
+    const image = await sam.embed("/photos/coffee.png");
     const [mask] = await image.segment({ points: [point] });
     return { bits: [...(await mask!.toBits())], score: mask!.score };
   }, golden.point);
@@ -75,10 +75,11 @@ test("the main thread's engine gives what the worker's gives", async ({ app }) =
   const [inWorker, here] = await page.evaluate(async () => {
     const masks = [];
     for (const worker of [true, false]) {
-      using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64, worker });
-      using image = await sam.embed("/photos/chelsea.png");
+      const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64, worker });
+      const image = await sam.embed("/photos/chelsea.png");
       const [mask] = await image.segment({ box: [100, 40, 200, 180], points: [[200, 120]] });
       masks.push({ score: mask!.score, area: mask!.area, rle: await mask!.toRle() });
+      for (const handle of [mask!, image, sam]) handle[Symbol.dispose]();
     }
     return masks;
   });
@@ -88,7 +89,7 @@ test("the main thread's engine gives what the worker's gives", async ({ app }) =
 test("every source of pixels gives the same mask, and keeps what is the caller's", async ({ app }) => {
   const page = await app.open();
   const run = await page.evaluate(async () => {
-    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
     const blob = await (await fetch("/photos/coffee.png")).blob();
     const bitmap = await createImageBitmap(blob);
     const element = Object.assign(new Image(), { src: "/photos/coffee.png" });
@@ -113,10 +114,11 @@ test("every source of pixels gives the same mask, and keeps what is the caller's
     };
     const masks: Record<string, string> = {};
     for (const [name, source] of Object.entries(sources)) {
-      using image = await sam.embed(source);
+      const image = await sam.embed(source);
       const [mask] = await image.segment({ points: [[180, 160]] });
       masks[name] = `${mask!.area} ${mask!.score} ${(await mask!.toRle()).counts}`;
       mask!.free();
+      image.free();
     }
     const kept = [bitmap.width, sources.frame.codedWidth, pixels.data.length, canvas.width];
     sources.frame.close();
@@ -131,8 +133,8 @@ test("every source of pixels gives the same mask, and keeps what is the caller's
 test("boxes are a batch, masks can be refined, and prompts by mask are one", async ({ app }) => {
   const page = await app.open();
   const run = await page.evaluate(async () => {
-    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256 });
-    using image = await sam.embed("/photos/coffee.png");
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256 });
+    const image = await sam.embed("/photos/coffee.png");
     const boxes: [number, number, number, number][] = [
       [72, 60, 258, 220],
       [0, 0, 100, 100],
