@@ -55,7 +55,7 @@ export class SamImage {
 
   /**
    * Segments what the prompt points at. One mask, or one for each of `boxes`; with `multimask` three in the
-   * place of each, best first.
+   * place of each.
    *
    * @throws `prompt_invalid`, `aborted`, `superseded`, `released`, `crashed`, `device_lost`, `out_of_memory`
    */

@@ -22,7 +22,7 @@ export interface Prompt {
   readonly boxes?: readonly Box[];
   /** Low-resolution logits of an earlier mask, `(size / 4)²` of them: see {@link Mask.logits}. */
   readonly mask?: Float32Array;
-  /** Give the three masks that the model proposes, best first, in place of the best one. */
+  /** Give all three masks that the model proposes, in its own order, in place of the one of the best score. */
   readonly multimask?: boolean;
 }
 
