@@ -35,7 +35,6 @@ export interface EmbeddingRecord {
 
 /** @internal */
 export interface EngineRecord {
-  readonly adapter: string;
   readonly checkpointSha256: string;
 }
 
