@@ -88,7 +88,9 @@ impl<'a> Archive<'a> {
                     Some(start..start.checked_add(usize::try_from(size).ok()?)?)
                 });
                 match range {
-                    Some(range) if packed == size && found == size && range.end <= self.bytes.len() => {
+                    Some(range)
+                        if packed == size && found == size && range.end <= self.bytes.len() =>
+                    {
                         Ok(Some(Entry {
                             source: Source::File,
                             range,
@@ -109,11 +111,16 @@ impl<'a> Archive<'a> {
                 let capacity = usize::try_from(size).unwrap_or(usize::MAX);
                 data.try_reserve_exact(capacity)
                     .map_err(|e| Error::OutOfMemory(e.to_string()))?;
-                let found = (&mut file).take(size).read_to_end(&mut data).map_err(broken)?;
+                let found = (&mut file)
+                    .take(size)
+                    .read_to_end(&mut data)
+                    .map_err(broken)?;
                 // The end has to be there: past it the CRC is compared, and more data is a lie about the size.
                 let more = file.read(&mut [0]).map_err(broken)?;
                 if found != capacity || more != 0 {
-                    return Err(invalid(format!("its zip entry {shown:?} is not of its stated size")));
+                    return Err(invalid(format!(
+                        "its zip entry {shown:?} is not of its stated size"
+                    )));
                 }
                 self.unpacked.push(data);
                 Ok(Some(Entry {
@@ -152,9 +159,12 @@ fn check_directory(bytes: &[u8]) -> Result<()> {
     if !end.starts_with(b"PK\x05\x06") || !end.ends_with(&[0, 0]) {
         return Err(cut());
     }
-    let (mut size, mut start): (u64, u64) = (u32_at(end, 12).into(), u32_at(end, 16).into());
+    let (mut size, mut start) = (u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));
+    let mut in_one_file = end.get(8..10) == end.get(10..12);
     let mut directory_end = end_at;
-    let locator = end_at.checked_sub(LOCATOR64).and_then(|at| bytes.get(at..end_at));
+    let locator = end_at
+        .checked_sub(LOCATOR64)
+        .and_then(|at| bytes.get(at..end_at));
     if let Some(locator) = locator.filter(|l| l.starts_with(b"PK\x06\x07")) {
         // torch writes zip64 always, and the long record right before its locator.
         let at = usize::try_from(u64_at(locator, 8)).map_err(|_| cut())?;
@@ -166,6 +176,7 @@ fn check_directory(bytes: &[u8]) -> Result<()> {
             return Err(cut());
         }
         (size, start) = (u64_at(end64, 40), u64_at(end64, 48));
+        in_one_file = u64_at(end64, 24) == u64_at(end64, 32);
         directory_end = at;
     }
     if size > limits::HEADER as u64 {
@@ -174,7 +185,7 @@ fn check_directory(bytes: &[u8]) -> Result<()> {
             limits::HEADER
         )));
     }
-    if start.checked_add(size) != Some(directory_end as u64) {
+    if start.checked_add(size) != Some(directory_end as u64) || !in_one_file {
         return Err(cut());
     }
     Ok(())

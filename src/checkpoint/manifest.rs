@@ -54,10 +54,7 @@ fn parse(line: &'static str) -> Option<Key> {
 /// saying how many more there are.
 pub fn check(file: &TensorFile) -> Result<()> {
     let mut complaints = Vec::new();
-    let mut unknown: BTreeMap<&str, _> = file
-        .names()
-        .map(|name| (name, file.info(name)))
-        .collect();
+    let mut unknown: BTreeMap<&str, _> = file.names().map(|name| (name, file.info(name))).collect();
     for key in keys() {
         let name = key.name;
         match unknown.remove(name).flatten() {
@@ -72,7 +69,11 @@ pub fn check(file: &TensorFile) -> Result<()> {
             )),
             Some((dtype, _)) if (dtype == Dtype::I64) != key.counter => complaints.push(format!(
                 "tensor {name:?} holds {dtype}, TinySAM's {}",
-                if key.counter { "int64" } else { "floating-point numbers" }
+                if key.counter {
+                    "int64"
+                } else {
+                    "floating-point numbers"
+                }
             )),
             Some(_) => {}
         }
@@ -109,9 +110,17 @@ mod tests {
     fn counters_and_the_classifier_are_unused() {
         let unused: Vec<_> = keys().iter().filter(|key| !key.used).collect();
         assert_eq!(unused.len(), 27 + 4);
-        assert!(unused.iter().all(|key| key.counter || key.name.contains("head.")));
+        assert!(
+            unused
+                .iter()
+                .all(|key| key.counter || key.name.contains("head."))
+        );
         assert_eq!(keys().iter().filter(|key| key.counter).count(), 27);
         // Not to be taken for the classifier.
-        assert!(keys().iter().any(|key| key.used && key.name.contains("iou_prediction_head.")));
+        assert!(
+            keys()
+                .iter()
+                .any(|key| key.used && key.name.contains("iou_prediction_head."))
+        );
     }
 }

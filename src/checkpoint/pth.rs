@@ -65,7 +65,10 @@ fn folder(archive: &Archive<'_>) -> Result<String> {
     if folders.next().is_some() {
         return Err(invalid("its zip holds two pickles"));
     }
-    if archive.names().any(|name| name.strip_prefix(folder) == Some("/constants.pkl")) {
+    if archive
+        .names()
+        .any(|name| name.strip_prefix(folder) == Some("/constants.pkl"))
+    {
         return Err(invalid(
             "it is a TorchScript program: save the model's `state_dict()` instead",
         ));
