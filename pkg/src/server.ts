@@ -115,6 +115,14 @@ export class Server {
         return this.#keep(masks);
       }),
 
+    answer: async ({ input, image }, { signal, report }) => {
+      if (this.#engine === undefined) throw new TinySamError("internal", "no weights are loaded");
+      const answer = await this.#engine.answer(input, image, report, signal);
+      if ("detail" in answer) return answer;
+      const { png, ...rest } = answer;
+      return { ...rest, picture: new Blob([png.slice()], { type: "image/png" }) };
+    },
+
     // Copies: what the engine gives may be a view of its memory, which cannot be transferred.
     logits: ({ mask }) => this.#mask(mask).logits().slice(),
     bits: ({ mask }) => this.#mask(mask).bits().slice(),

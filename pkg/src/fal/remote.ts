@@ -25,22 +25,23 @@ export interface Origin {
 const NOT_CARRIED = new Set(["accept", "content-type", "content-length", "user-agent", "x-fal-target-url"]);
 
 /**
- * fal's own client, on the network: with what was configured, or else with the key or the proxy of the request.
+ * fal's own client, on the network: with the key or the proxy that was configured, or else with those of the request.
  * Without either there is no way to fal.
  */
 export function remoteClient(fallback: Fallback | undefined, origin: Origin, network: typeof fetch): FalClient | undefined {
   const { headers, address, proxied } = origin;
   if (fallback === undefined && !proxied && !headers.has("authorization")) return undefined;
-  // Only to fal itself, or to the proxy that the caller would have sent them to.
-  const carried = fallback === undefined ? [...headers].filter(([name]) => !NOT_CARRIED.has(name)) : [];
-  const proxyUrl = fallback === undefined ? (proxied ? address : undefined) : fallback.proxyUrl;
+  const own = fallback?.credentials !== undefined || fallback?.proxyUrl !== undefined;
+  // The request's own headers go where the caller would have sent them: to fal, or to the same proxy.
+  const carried = own ? [] : [...headers].filter(([name]) => !NOT_CARRIED.has(name));
+  const proxyUrl = own ? fallback.proxyUrl : proxied ? address : undefined;
   return createFalClient({
     credentials: fallback?.credentials ?? (() => undefined),
     fetch: fallback?.fetch ?? network,
     requestMiddleware: (request) => Promise.resolve({ ...request, headers: { ...Object.fromEntries(carried), ...request.headers } }),
-    // The caller's client has warned of its key.
-    suppressLocalCredentialsWarning: fallback === undefined,
     ...(proxyUrl === undefined ? {} : { proxyUrl: { url: proxyUrl, when: "always" } }),
+    // configure() and the caller's client have warned of a key in the page.
+    suppressLocalCredentialsWarning: true,
   });
 }
 
@@ -76,7 +77,7 @@ export async function runOnFal(
     if (error instanceof ApiError) {
       return { status: error.status, body: error.body ?? { detail: error.message }, backend: "fal", reason: error.message };
     }
-    return failure(500, `fal could not be reached: ${error instanceof Error ? error.message : String(error)}`, "fal");
+    return failure(500, `the request to fal failed: ${error instanceof Error ? error.message : String(error)}`, "fal");
   } finally {
     signal.removeEventListener("abort", cancel);
   }

@@ -1,4 +1,4 @@
-import type { LocalEndpoint, TinySamOutput } from "./endpoint.js";
+import type { FalImage, LocalEndpoint, TinySamOutput } from "./endpoint.js";
 import { serve, type Routing } from "./fallback.js";
 import { Files } from "./files.js";
 import type { Bounds } from "./kept.js";
@@ -28,10 +28,15 @@ interface Job {
   seen: string;
 }
 
-type Request = Entry<Job, Outcome>;
+type Pending = Entry<Job, Outcome>;
 
 /** Marks the requests of this router, so that others are not taken for expired ones. */
 const ID_PREFIX = "tinysam-";
+/** Whether a request was given its name here, and not by fal. */
+export function isOurs(requestId: string): boolean {
+  return requestId.startsWith(ID_PREFIX);
+}
+
 /** A poll is answered after so long, even if nothing has changed. */
 const HOLD_MS = 10_000;
 
@@ -43,9 +48,7 @@ const CANCELLED: Outcome = failure(499, "The request was cancelled");
  */
 export function createRouter({ local, routing, network, results }: RouterOptions): typeof fetch {
   const files = new Files();
-  const queue = new Queue<Job, Outcome>(results ?? { age: 3_600_000, count: 64, bytes: 2 ** 28 }, ({ body, backend }) => {
-    if (backend !== "fal") URL.revokeObjectURL((body as Partial<TinySamOutput>).image?.url ?? "");
-  });
+  const queue = new Queue<Job, Outcome>(results ?? { age: 3_600_000, count: 64, bytes: 2 ** 28 }, forget);
   const waiting = new Set<() => void>();
 
   function changed(): void {
@@ -69,8 +72,9 @@ export function createRouter({ local, routing, network, results }: RouterOptions
   }
 
   function finish(id: string, outcome: Outcome & { seconds?: number | null }): void {
-    const bytes = (outcome.body as Partial<TinySamOutput> | null)?.image?.file_size ?? 0;
-    queue.complete(id, outcome, bytes, Date.now(), outcome.seconds);
+    const bytes = pictureOf(outcome)?.file_size ?? 0;
+    // A request that was cancelled is completed already; what it came to after that is for nobody.
+    if (!queue.complete(id, outcome, bytes, Date.now(), outcome.seconds)) forget(outcome);
     changed();
   }
 
@@ -84,7 +88,7 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     pump();
   }
 
-  async function work({ id, job }: Request): Promise<void> {
+  async function work({ id, job }: Pending): Promise<void> {
     const { input, image, webhook, origin, controller } = job;
     const log = (level: Log["level"], message: string) => {
       queue.log(id, level, message, Date.now());
@@ -100,16 +104,17 @@ export function createRouter({ local, routing, network, results }: RouterOptions
       outcome = controller.signal.aborted ? CANCELLED : failure(500, String(error));
     }
     finish(id, outcome);
+    controller.abort(); // takes the listeners off the caller's signal
     release(id);
   }
 
-  function cancel({ id, job }: Request): void {
+  function cancel({ id, job }: Pending): void {
     finish(id, CANCELLED);
     job.controller.abort();
   }
 
   /** Puts a request into the queue. */
-  function submit(input: unknown, origin: Origin, webhook: string | undefined, signal?: AbortSignal | null): Request {
+  function submit(input: unknown, origin: Origin, webhook: string | undefined, signal?: AbortSignal | null): Pending {
     const id = ID_PREFIX + newId();
     const image = held(input);
     const job: Job = { input, image: image ?? undefined, webhook, origin, controller: new AbortController(), seen: "" };
@@ -117,14 +122,17 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     job.seen = view(entry, false);
     if (image === null) finish(id, failure(422, unreachable("this upload is not held any more: upload the file again")));
     const stop = () => cancel(entry);
-    signal?.addEventListener("abort", stop, { once: true });
+    signal?.addEventListener("abort", stop, { signal: job.controller.signal });
     const seconds = Number(origin.headers.get("x-fal-request-timeout") ?? NaN);
-    if (seconds > 0) setTimeout(() => timeOut(entry, seconds), seconds * 1000);
+    if (seconds > 0) {
+      const timer = setTimeout(() => timeOut(entry, seconds), Math.min(seconds * 1000, 2 ** 31 - 1));
+      job.controller.signal.addEventListener("abort", () => clearTimeout(timer));
+    }
     pump();
     return entry;
   }
 
-  function timeOut({ id, status }: Request, seconds: number): void {
+  function timeOut({ id, status }: Pending, seconds: number): void {
     if (status !== "IN_QUEUE") return;
     const outcome = failure(504, `The request has waited for ${seconds} s without being started`);
     finish(id, { ...outcome, headers: { "x-fal-request-timeout-type": "user" } });
@@ -136,19 +144,19 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     return typeof url === "string" && url.startsWith(HELD) ? (files.get(url) ?? null) : undefined;
   }
 
-  function view(entry: Request, logs: boolean): string {
+  function view(entry: Pending, logs: boolean): string {
     return `${entry.status} ${queue.position(entry.id)} ${logs ? entry.logs.length : 0}`;
   }
 
   /** Waits until a request says something else than `seen`. */
-  async function news(entry: Request, logs: boolean, seen: string, until: number, signal?: AbortSignal | null): Promise<void> {
+  async function news(entry: Pending, logs: boolean, seen: string, until: number, signal?: AbortSignal | null): Promise<void> {
     while (entry.status !== "COMPLETED" && view(entry, logs) === seen && Date.now() < until) {
-      await change(until - Date.now(), signal);
+      await change(Math.min(until - Date.now(), HOLD_MS), signal);
     }
   }
 
   /** Long polling: a status is answered when it has changed. */
-  async function status(entry: Request, logs: boolean, signal?: AbortSignal | null): Promise<Response> {
+  async function status(entry: Pending, logs: boolean, signal?: AbortSignal | null): Promise<Response> {
     await news(entry, logs, entry.job.seen, Date.now() + HOLD_MS, signal);
     entry.job.seen = view(entry, logs);
     const body = statusOf(entry, queue.position(entry.id), logs ? entry.logs : []);
@@ -157,7 +165,7 @@ export function createRouter({ local, routing, network, results }: RouterOptions
   }
 
   /** Server-sent events, one for each change, each with the log lines since the last. */
-  function stream(entry: Request, logs: boolean, signal?: AbortSignal | null): Response {
+  function stream(entry: Pending, logs: boolean, signal?: AbortSignal | null): Response {
     let seen = "";
     let lines = 0;
     const body = new ReadableStream<Uint8Array>({
@@ -187,14 +195,10 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     const signal = init?.signal ?? given?.signal;
     const target = headers.get(TARGET_HEADER) ?? address;
     const origin: Origin = { address, proxied: headers.has(TARGET_HEADER), headers };
-    const body = init?.body ?? (given?.body ? await given.clone().blob() : undefined);
     const asked = route(method, target);
-
-    if (asked === undefined) {
-      const changedInit = isFal(target) && method === "POST" ? await withUploads(body, origin, init) : init;
-      return network(resource, changedInit);
-    }
+    if (asked === undefined) return network(resource, isFal(target) ? await withUploads(origin, init) : init);
     signal?.throwIfAborted();
+    const body = init?.body ?? (given?.body ? await given.blob() : undefined);
     switch (asked.call) {
       case "unknown":
         return respond(undefined, failure(404, `fal-ai/tiny-sam answers no ${method} here`));
@@ -213,7 +217,7 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     }
     const entry = queue.find(asked.id, Date.now());
     if (entry === undefined) {
-      const foreign = !asked.id.startsWith(ID_PREFIX) && (origin.proxied || headers.has("authorization"));
+      const foreign = !isOurs(asked.id) && (origin.proxied || headers.has("authorization"));
       if (foreign) return network(resource, init);
       if (asked.call === "cancel") return respond(asked.id, { status: 404, body: { status: "NOT_FOUND" }, backend: undefined });
       return respond(asked.id, failure(404, "This request is unknown here, or was completed too long ago"));
@@ -235,11 +239,22 @@ export function createRouter({ local, routing, network, results }: RouterOptions
   };
 
   /** A request to another endpoint of fal that names files held here: they are uploaded for it. */
-  async function withUploads(body: BodyInit | null | undefined, origin: Origin, init: RequestInit | undefined): Promise<RequestInit | undefined> {
+  async function withUploads(origin: Origin, init: RequestInit | undefined): Promise<RequestInit | undefined> {
+    const body = init?.body;
     if (typeof body !== "string" || !(body.includes('"blob:') || files.named(body).length > 0)) return init;
     const client = remoteClient(routing().fallback || undefined, origin, network);
     return client === undefined ? init : { ...init, body: JSON.stringify(await publish(JSON.parse(body), files, client)) };
   }
+}
+
+/** The picture that the device has made for an outcome. */
+function pictureOf({ body, backend }: Outcome): FalImage | undefined {
+  return backend === "fal" ? undefined : (body as Partial<TinySamOutput> | null)?.image;
+}
+
+function forget(outcome: Outcome): void {
+  const picture = pictureOf(outcome);
+  if (picture !== undefined) URL.revokeObjectURL(picture.url);
 }
 
 /** A body as JSON; `undefined` if it is none. An absent body is `null`. */
