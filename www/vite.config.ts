@@ -1,4 +1,5 @@
 import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 
 /**
@@ -30,7 +31,7 @@ function policy(): Plugin {
 /** Lists public/models/ in models/index.json: a page cannot list a folder, nor ask for a file that may be missing. */
 function models(): Plugin {
   const list = () =>
-    JSON.stringify(readdirSync("public/models").filter((name) => /\.(safetensors|pth|pt)$/.test(name)).sort());
+    JSON.stringify(readdirSync(join(import.meta.dirname, "public/models")).filter((name) => /\.(safetensors|pth|pt)$/.test(name)).sort());
   return {
     name: "model-list",
     generateBundle() {

@@ -61,7 +61,8 @@ async function bitmap(source: ImageBitmapSource, width: number, height: number):
     );
   }
   try {
-    return await createImageBitmap(source);
+    // As the engine decodes files (src/web/decode.rs): the same pixels by every way.
+    return await createImageBitmap(source, { imageOrientation: "from-image", premultiplyAlpha: "none" });
   } catch (cause) {
     throw new TinySamError("image_invalid", `this picture has no pixels to read: ${String(cause)}`, { cause });
   }

@@ -1,1 +1,16 @@
-//! Pixels in: pure.
+//! Pixels in: a photo becomes what the network sees. Pure: no device, no browser.
+//!
+//! Two frames are spoken of, here and everywhere: *original pixels* (the photo after its EXIF orientation,
+//! origin top left) and *model pixels* (the photo resized so that its long side is `side`, in the top-left
+//! corner of a `side`×`side` square).
+
+mod frame;
+mod normalise;
+mod resize;
+mod rgb;
+
+pub use frame::Frame;
+pub use normalise::normalise_and_pad;
+pub use resize::resize;
+pub(crate) use rgb::check_size;
+pub use rgb::{Image, MAX_PIXELS, MAX_SIDE};

@@ -1,1 +1,8 @@
 //! The only folder that knows a browser.
+
+pub mod cache;
+pub mod decode;
+pub mod error;
+pub mod fetch;
+pub mod js;
+pub mod signal;

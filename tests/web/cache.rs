@@ -1,0 +1,218 @@
+use tinysam::Error;
+use tinysam::web::cache::NAME;
+use tinysam::web::fetch::{Options, forget, weights};
+use tinysam::web::signal::Signal;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+use crate::aborting_after;
+use crate::js::{eval, evaluate};
+use crate::weights::{HASH, with_hash};
+
+const URL: &str = "https://weights.example/tinysam.pth";
+const GOOD: &str = "new Response(new Uint8Array([1, 2, 3]))";
+
+/// Empties the cache and puts a server in the network's place, which answers with `response` (a JavaScript
+/// expression) and counts.
+async fn serve(response: &str) {
+    evaluate(&format!("caches.delete('{NAME}')")).await;
+    answer(response);
+}
+
+fn answer(response: &str) {
+    eval(&format!(
+        "globalThis.trueFetch ??= fetch, globalThis.downloads = 0,
+         globalThis.fetch = async (request) => {{ downloads++; return {response} }}"
+    ));
+}
+
+fn downloads() -> f64 {
+    eval("downloads").as_f64().unwrap()
+}
+
+async fn load(options: &Options) -> Result<Vec<u8>, Error> {
+    weights(URL.into(), options, &|_| (), &Signal::default()).await
+}
+
+/// The addresses that are kept.
+async fn kept() -> Vec<String> {
+    let urls = evaluate(&format!(
+        "caches.open('{NAME}').then((c) => c.keys()).then((all) => all.map((r) => r.url))"
+    ))
+    .await;
+    js_sys::Array::from(&urls)
+        .iter()
+        .filter_map(|url| url.as_string())
+        .collect()
+}
+
+async fn keep(url: &str, bytes: &str) {
+    evaluate(&format!(
+        "caches.open('{NAME}').then((c) => c.put('{url}', new Response(new Uint8Array({bytes}))))"
+    ))
+    .await;
+}
+
+#[wasm_bindgen_test]
+async fn the_second_load_needs_no_network() {
+    for options in [Options::default(), with_hash(HASH)] {
+        serve(GOOD).await;
+        assert_eq!(load(&options).await, Ok(vec![1, 2, 3]));
+        assert_eq!(kept().await, [URL]);
+        answer("Response.error()");
+        let phases = std::cell::RefCell::new(Vec::new());
+        let tell = |progress: tinysam::web::fetch::Progress| {
+            phases
+                .borrow_mut()
+                .push((progress.phase, progress.loaded, progress.total));
+        };
+        assert_eq!(
+            weights(URL.into(), &options, &tell, &Signal::default()).await,
+            Ok(vec![1, 2, 3])
+        );
+        assert_eq!(downloads(), 0.0);
+        assert_eq!(
+            phases.into_inner(),
+            [("verify", 0, Some(3)), ("verify", 3, Some(3))]
+        );
+    }
+    forget(URL).await;
+    assert!(kept().await.is_empty());
+}
+
+#[wasm_bindgen_test]
+async fn a_corrupt_entry_is_replaced() {
+    serve(GOOD).await;
+    keep(URL, "[1, 2, 4]").await;
+    assert_eq!(load(&with_hash(HASH)).await, Ok(vec![1, 2, 3]));
+    assert_eq!(downloads(), 1.0);
+    assert_eq!(load(&with_hash(HASH)).await, Ok(vec![1, 2, 3]));
+    assert_eq!(downloads(), 1.0);
+
+    // Nor is it kept when there is nothing better.
+    keep(URL, "[1, 2, 4]").await;
+    answer("Response.error()");
+    assert_eq!(
+        load(&with_hash(HASH)).await.unwrap_err().code(),
+        "checkpoint_unreachable"
+    );
+    assert!(kept().await.is_empty());
+}
+
+#[wasm_bindgen_test]
+async fn failed_downloads_leave_nothing() {
+    let cut_off = "new Response(new ReadableStream({ pull(c) {
+        if (this.sent) c.error(new TypeError('network error')); else { this.sent = true; c.enqueue(new Uint8Array(9)) }
+    } }))";
+    for (response, code) in [
+        ("new Response(new Uint8Array([1, 2, 4]))", "checkpoint_hash"),
+        ("new Response(new Uint8Array([1, 2]))", "checkpoint_hash"),
+        (
+            "new Response('not found', { status: 404 })",
+            "checkpoint_unreachable",
+        ),
+        (cut_off, "checkpoint_unreachable"),
+        (
+            "Promise.reject(new TypeError('Failed to fetch'))",
+            "checkpoint_unreachable",
+        ),
+    ] {
+        serve(response).await;
+        assert_eq!(
+            load(&with_hash(HASH)).await.unwrap_err().code(),
+            code,
+            "{response}"
+        );
+        assert!(kept().await.is_empty(), "{response}");
+    }
+    let hanging =
+        "new Response(new ReadableStream({ start(c) { c.enqueue(new Uint8Array([1, 2, 3])) } }))";
+    serve(hanging).await;
+    let outcome = weights(
+        URL.into(),
+        &Options::default(),
+        &|_| (),
+        &aborting_after(20),
+    )
+    .await;
+    assert_eq!(outcome, Err(Error::Aborted));
+    assert!(kept().await.is_empty());
+}
+
+#[wasm_bindgen_test]
+async fn only_addresses_are_cached_and_only_if_wanted() {
+    serve(GOOD).await;
+    let not_wanted = Options {
+        cache: false,
+        ..Options::default()
+    };
+    assert_eq!(load(&not_wanted).await, Ok(vec![1, 2, 3]));
+    eval("globalThis.fetch = trueFetch");
+    let sources = [
+        eval(GOOD),
+        eval("new Blob([new Uint8Array(3)])"),
+        "data:application/octet-stream;base64,AQID".into(),
+        eval("URL.createObjectURL(new Blob([new Uint8Array(3)]))"),
+    ];
+    for source in sources {
+        weights(source, &Options::default(), &|_| (), &Signal::default())
+            .await
+            .unwrap();
+    }
+    assert!(kept().await.is_empty());
+}
+
+#[wasm_bindgen_test]
+async fn the_cache_is_bounded() {
+    serve(GOOD).await;
+    evaluate("caches.open('tinysam-weights-0')").await;
+    evaluate("caches.open('tinysam-of-somebody-else')").await;
+    for i in 0..6 {
+        keep(&format!("https://weights.example/{i}.pth"), "[0]").await;
+    }
+    load(&Options::default()).await.unwrap();
+    assert_eq!(
+        kept().await,
+        [3, 4, 5]
+            .map(|i| format!("https://weights.example/{i}.pth"))
+            .into_iter()
+            .chain([URL.into()])
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(evaluate("caches.has('tinysam-weights-0')").await, false);
+    assert_eq!(
+        evaluate("caches.has('tinysam-of-somebody-else')").await,
+        true
+    );
+    evaluate("caches.delete('tinysam-of-somebody-else')").await;
+}
+
+#[wasm_bindgen_test]
+async fn loading_works_without_a_cache() {
+    serve(GOOD).await;
+    for (broken, mended) in [
+        (
+            "Object.defineProperty(globalThis, 'caches', { value: undefined, configurable: true })",
+            "delete globalThis.caches",
+        ),
+        (
+            "Object.defineProperty(globalThis, 'caches', { get() { throw new DOMException('', 'SecurityError') }, configurable: true })",
+            "delete globalThis.caches",
+        ),
+        (
+            "CacheStorage.prototype.open = ((open) => { globalThis.trueOpen = open; return () => Promise.reject(new Error('no')) })(CacheStorage.prototype.open)",
+            "CacheStorage.prototype.open = trueOpen",
+        ),
+        (
+            "Cache.prototype.put = ((put) => { globalThis.truePut = put; return () => Promise.reject(new DOMException('', 'QuotaExceededError')) })(Cache.prototype.put)",
+            "Cache.prototype.put = truePut",
+        ),
+    ] {
+        eval(broken);
+        let outcome = load(&with_hash(HASH)).await;
+        eval(mended);
+        assert_eq!(outcome, Ok(vec![1, 2, 3]), "{broken}");
+        assert!(kept().await.is_empty(), "{broken}");
+    }
+    assert_eq!(downloads(), 4.0);
+    eval("globalThis.fetch = trueFetch");
+}
