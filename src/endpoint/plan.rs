@@ -20,22 +20,11 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mode {
     /// One prompt for each `[x, y, w, h]`, decoded as one batch.
-    Boxes {
-        boxes: Vec<[f32; 4]>,
-        choice: Choice,
-    },
+    Boxes { boxes: Vec<[f32; 4]>, choice: Choice },
     /// One joint prompt of all points (`[x, y]`, label 1 or 0) and perhaps a box.
-    Points {
-        points: Vec<([f32; 2], u8)>,
-        refines: Option<[f32; 4]>,
-        choice: Choice,
-    },
+    Points { points: Vec<([f32; 2], u8)>, refines: Option<[f32; 4]>, choice: Choice },
     /// The hierarchical everything mode.
-    Everything {
-        points_per_side: u32,
-        pred_iou_thresh: f32,
-        stability_score_thresh: f32,
-    },
+    Everything { points_per_side: u32, pred_iou_thresh: f32, stability_score_thresh: f32 },
 }
 
 /// Which of the three masks of a prompt are answered.
@@ -51,16 +40,10 @@ impl Choice {
     /// Which masks of one prompt to keep, by their predicted IoU, in their order; and a line where the best is under
     /// the threshold.
     pub fn keep(&self, scores: &[f32]) -> (Vec<usize>, Option<Log>) {
-        let Some((best, score)) = scores
-            .iter()
-            .copied()
-            .enumerate()
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-        else {
+        let Some((best, score)) = scores.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1)) else {
             return (Vec::new(), None);
         };
-        let kept =
-            |index: &usize| *index == best || (self.multimask && scores[*index] >= self.confidence);
+        let kept = |index: &usize| *index == best || (self.multimask && scores[*index] >= self.confidence);
         let log = (score < self.confidence).then(|| {
             Log::warn(format!(
                 "the best mask has a predicted IoU of {score:.3}, under the confidence of {}: it is shown all the same",
@@ -107,24 +90,15 @@ pub fn plan(request: &Request, width: u32, height: u32) -> Result<(Plan, Vec<Log
             }
         }
     } else if !request.points.is_empty() {
-        logs.push(Log::warn(
-            "boxes win over points: the points are left out (`combine: \"joint\"` uses both)",
-        ));
+        logs.push(Log::warn("boxes win over points: the points are left out (`combine: \"joint\"` uses both)"));
     }
     if !faults.is_empty() {
         return Err(faults);
     }
 
-    let choice = Choice {
-        multimask: request.multimask,
-        confidence: request.confidence as f32,
-    };
+    let choice = Choice { multimask: request.multimask, confidence: request.confidence as f32 };
     let mode = if !points.is_empty() {
-        Mode::Points {
-            points,
-            refines: boxes.first().copied(),
-            choice,
-        }
+        Mode::Points { points, refines: boxes.first().copied(), choice }
     } else if !boxes.is_empty() {
         Mode::Boxes { boxes, choice }
     } else {

@@ -18,17 +18,10 @@ pub const STABILITY_SCORE_THRESH: f64 = 0.95;
 /// The paper's number of points along each side of the picture in everything mode.
 pub const POINTS_PER_SIDE: u32 = 32;
 /// At most this many points, labels or boxes in one request.
-pub const MAX_PROMPTS: usize = 256;
+pub const MAX_PROMPTS: usize = 64;
 
 /// The six fields that fal knows, in the order of its page.
-pub const FAL_FIELDS: [&str; 6] = [
-    "image_url",
-    "size",
-    "confidence",
-    "box_prompt",
-    "point_prompt",
-    "point_label",
-];
+pub const FAL_FIELDS: [&str; 6] = ["image_url", "size", "confidence", "box_prompt", "point_prompt", "point_label"];
 /// The fields that only the device knows; they are never sent to fal.
 pub const EXTENSIONS: [&str; 8] = [
     "output",
@@ -67,7 +60,7 @@ pub struct Request {
     pub pred_iou_thresh: Option<f64>,
     /// Extension, everything mode: in 0..=1.
     pub stability_score_thresh: f64,
-    /// Extension, everything mode: in 1..=64.
+    /// Extension, everything mode: a multiple of 4 in 4..=128.
     pub points_per_side: u32,
     /// Extension: holes and islands under so many pixels are removed; 0 removes nothing.
     pub min_mask_region_area: u32,
@@ -118,18 +111,12 @@ pub enum Level {
 impl Log {
     pub(crate) fn info(message: impl Into<String>) -> Self {
         let message = message.into();
-        Self {
-            level: Level::Info,
-            message,
-        }
+        Self { level: Level::Info, message }
     }
 
     pub(crate) fn warn(message: impl Into<String>) -> Self {
         let message = message.into();
-        Self {
-            level: Level::Warn,
-            message,
-        }
+        Self { level: Level::Warn, message }
     }
 }
 
@@ -163,13 +150,7 @@ impl Fault {
     /// A fault of one field as a whole.
     pub fn field(field: &'static str, kind: &'static str, msg: impl Into<String>) -> Self {
         let loc = vec![Loc::Field("body"), Loc::Field(field)];
-        Self {
-            loc,
-            msg: msg.into(),
-            kind,
-            ctx: Map::new(),
-            input: None,
-        }
+        Self { loc, msg: msg.into(), kind, ctx: Map::new(), input: None }
     }
 
     /// The same fault, of the entry at `index`.
@@ -201,14 +182,8 @@ impl Fault {
             Error::ImageUnreachable(_) => ("image_url", "file_download_error"),
             Error::ImageInvalid(_) => ("image_url", "image_load_error"),
             Error::ImageTooLarge { width, height } => {
-                let ctx = Map::from_iter([
-                    ("width".into(), json!(width)),
-                    ("height".into(), json!(height)),
-                ]);
-                return Some(Self {
-                    ctx,
-                    ..Self::field("image_url", "image_too_large", error.to_string())
-                });
+                let ctx = Map::from_iter([("width".into(), json!(width)), ("height".into(), json!(height))]);
+                return Some(Self { ctx, ..Self::field("image_url", "image_too_large", error.to_string()) });
             }
             Error::PromptInvalid(_) => ("point_prompt", "value_error"),
             Error::OptionInvalid(_) => ("size", "value_error"),

@@ -14,9 +14,7 @@ const URL: &str = "https://example.com/cat.png";
 /// The URL and `fields` as a request.
 fn body(fields: Value) -> Value {
     let mut body = json!({ "image_url": URL });
-    body.as_object_mut()
-        .unwrap()
-        .extend(fields.as_object().unwrap().clone());
+    body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     body
 }
 
@@ -28,10 +26,7 @@ fn accepted(fields: Value) -> (Request, Vec<Log>) {
 fn faults(input: Value) -> Vec<(Value, &'static str)> {
     let faults = validate(&input).expect_err(&input.to_string());
     assert!(!faults.is_empty());
-    faults
-        .iter()
-        .map(|fault| (loc(fault), fault.kind))
-        .collect()
+    faults.iter().map(|fault| (loc(fault), fault.kind)).collect()
 }
 
 fn loc(fault: &Fault) -> Value {
@@ -46,10 +41,7 @@ fn the_shortest_request_has_fals_defaults() {
     assert_eq!(request.size, 1024);
     assert_eq!(request.confidence, 0.4);
     assert!(request.boxes.is_empty() && request.points.is_empty() && request.labels.is_empty());
-    assert_eq!(
-        (request.output, request.combine),
-        (Picture::Overlay, Combine::Fal)
-    );
+    assert_eq!((request.output, request.combine), (Picture::Overlay, Combine::Fal));
     assert!(!request.return_masks && !request.multimask);
     assert_eq!(logs, []);
 }
@@ -62,14 +54,7 @@ fn the_example_of_fals_page_is_one_foreground_point() {
     assert_eq!(logs, []);
     let (plan, logs) = plan(&request, 640, 480).unwrap();
     assert_eq!(logs, []);
-    let Mode::Points {
-        points,
-        refines: None,
-        choice,
-    } = plan.mode
-    else {
-        panic!("{plan:?}")
-    };
+    let Mode::Points { points, refines: None, choice } = plan.mode else { panic!("{plan:?}") };
     assert_eq!(points, [([300.0, 300.0], 1)]);
     assert!(!choice.multimask);
 }
@@ -84,16 +69,7 @@ fn no_prompt_has_many_forms() {
         json!({ "box_prompt": [[0, 0, 0, 0], [0.0, 0, 0, 0]], "point_label": [1] }),
     ] {
         let (plan, _) = plan(&accepted(fields.clone()).0, 640, 480).unwrap();
-        assert!(
-            matches!(
-                plan.mode,
-                Mode::Everything {
-                    points_per_side: 32,
-                    ..
-                }
-            ),
-            "{fields}: {plan:?}"
-        );
+        assert!(matches!(plan.mode, Mode::Everything { points_per_side: 32, .. }), "{fields}: {plan:?}");
     }
     let (request, _) = accepted(json!({ "point_prompt": [[0, 0], [5, 6]] }));
     assert_eq!(request.points, [[0.0, 0.0], [5.0, 6.0]]);
@@ -108,19 +84,10 @@ fn boxes_win_over_points_unless_they_are_joined() {
 
     let mut joint = both;
     joint["combine"] = json!("joint");
-    assert_eq!(
-        faults(body(joint.clone())),
-        [(json!(["combine"]), "value_error")]
-    );
+    assert_eq!(faults(body(joint.clone())), [(json!(["combine"]), "value_error")]);
     joint["box_prompt"] = json!([[1, 2, 30, 40]]);
     let (decided, logs) = plan(&accepted(joint).0, 100, 100).unwrap();
-    assert!(matches!(
-        decided.mode,
-        Mode::Points {
-            refines: Some([1.0, 2.0, 30.0, 40.0]),
-            ..
-        }
-    ));
+    assert!(matches!(decided.mode, Mode::Points { refines: Some([1.0, 2.0, 30.0, 40.0]), .. }));
     assert_eq!(logs, []);
 }
 
@@ -128,29 +95,11 @@ fn boxes_win_over_points_unless_they_are_joined() {
 fn labels_belong_to_points_one_by_one() {
     let points = json!([[1, 1], [2, 2]]);
     assert_eq!(accepted(json!({ "point_prompt": points })).0.labels, [1, 1]);
-    assert_eq!(
-        accepted(json!({ "point_prompt": points, "point_label": null }))
-            .0
-            .labels,
-        [1, 1]
-    );
-    assert_eq!(
-        accepted(json!({ "point_prompt": points, "point_label": [0, 1.0] }))
-            .0
-            .labels,
-        [0, 1]
-    );
-    assert_eq!(
-        accepted(json!({ "point_prompt": [[1, 1]], "point_label": [0] }))
-            .0
-            .labels,
-        [0]
-    );
+    assert_eq!(accepted(json!({ "point_prompt": points, "point_label": null })).0.labels, [1, 1]);
+    assert_eq!(accepted(json!({ "point_prompt": points, "point_label": [0, 1.0] })).0.labels, [0, 1]);
+    assert_eq!(accepted(json!({ "point_prompt": [[1, 1]], "point_label": [0] })).0.labels, [0]);
     for labels in [json!([]), json!([1]), json!([1, 0, 1])] {
-        let found = validate(&body(
-            json!({ "point_prompt": points, "point_label": labels }),
-        ))
-        .unwrap_err();
+        let found = validate(&body(json!({ "point_prompt": points, "point_label": labels }))).unwrap_err();
         assert_eq!(found.len(), 1);
         assert_eq!(
             json!(found[0]),
@@ -162,20 +111,9 @@ fn labels_belong_to_points_one_by_one() {
             })
         );
     }
-    let found = faults(body(
-        json!({ "point_prompt": points, "point_label": [2, "1"] }),
-    ));
-    assert_eq!(
-        found,
-        [
-            (json!(["point_label", 0]), "literal_error"),
-            (json!(["point_label", 1]), "literal_error")
-        ]
-    );
-    assert_eq!(
-        faults(body(json!({ "point_label": [1, 1] }))),
-        [(json!(["point_label"]), "value_error")]
-    );
+    let found = faults(body(json!({ "point_prompt": points, "point_label": [2, "1"] })));
+    assert_eq!(found, [(json!(["point_label", 0]), "literal_error"), (json!(["point_label", 1]), "literal_error")]);
+    assert_eq!(faults(body(json!({ "point_label": [1, 1] }))), [(json!(["point_label"]), "value_error")]);
 }
 
 #[test]
@@ -213,29 +151,11 @@ fn a_request_is_an_object_with_a_picture() {
         assert_eq!(faults(input), [(json!([]), "dict_type")]);
     }
     assert_eq!(faults(json!({})), [(json!(["image_url"]), "missing")]);
-    for url in [
-        "",
-        "cat.png",
-        "/cat.png",
-        "file:///cat.png",
-        "javascript:alert(1)",
-        "httpx://a",
-    ] {
-        assert_eq!(
-            faults(json!({ "image_url": url })),
-            [(json!(["image_url"]), "value_error")],
-            "{url}"
-        );
+    for url in ["", "cat.png", "/cat.png", "file:///cat.png", "javascript:alert(1)", "httpx://a"] {
+        assert_eq!(faults(json!({ "image_url": url })), [(json!(["image_url"]), "value_error")], "{url}");
     }
-    for url in [
-        "HTTP://a/b",
-        "data:image/png;base64,AAAA",
-        "blob:https://a/1",
-    ] {
-        assert_eq!(
-            validate(&json!({ "image_url": url })).unwrap().0.image_url,
-            url
-        );
+    for url in ["HTTP://a/b", "data:image/png;base64,AAAA", "blob:https://a/1"] {
+        assert_eq!(validate(&json!({ "image_url": url })).unwrap().0.image_url, url);
     }
 }
 
@@ -265,11 +185,7 @@ fn size_is_rounded_up_clamped_and_says_so() {
         (json!([512]), "int_type"),
         (json!(true), "int_type"),
     ] {
-        assert_eq!(
-            faults(body(json!({ "size": asked }))),
-            [(json!(["size"]), kind)],
-            "{asked}"
-        );
+        assert_eq!(faults(body(json!({ "size": asked }))), [(json!(["size"]), kind)], "{asked}");
     }
 }
 
@@ -277,30 +193,19 @@ fn size_is_rounded_up_clamped_and_says_so() {
 fn confidence_is_the_threshold_of_everything_only_when_it_is_chosen() {
     let thresh = |fields: Value| {
         let (plan, logs) = plan(&accepted(fields).0, 100, 100).unwrap();
-        let Mode::Everything {
-            pred_iou_thresh, ..
-        } = plan.mode
-        else {
-            panic!("{plan:?}")
-        };
+        let Mode::Everything { pred_iou_thresh, .. } = plan.mode else { panic!("{plan:?}") };
         (pred_iou_thresh, logs.len())
     };
     assert_eq!(thresh(json!({})), (0.88, 1));
     assert_eq!(thresh(json!({ "confidence": 0.4 })), (0.88, 1));
     assert_eq!(thresh(json!({ "confidence": 0.7 })), (0.7, 0));
-    assert_eq!(
-        thresh(json!({ "confidence": 0.7, "pred_iou_thresh": 0.5 })),
-        (0.5, 0)
-    );
+    assert_eq!(thresh(json!({ "confidence": 0.7, "pred_iou_thresh": 0.5 })), (0.5, 0));
     assert_eq!(thresh(json!({ "confidence": 0 })), (0.0, 0));
 }
 
 #[test]
 fn the_best_mask_is_kept_even_under_the_threshold() {
-    let choice = |multimask| super::plan::Choice {
-        multimask,
-        confidence: 0.4,
-    };
+    let choice = |multimask| super::plan::Choice { multimask, confidence: 0.4 };
     assert_eq!(choice(false).keep(&[0.5, 0.9, 0.6]), (vec![1], None));
     assert_eq!(choice(true).keep(&[0.5, 0.9, 0.3]), (vec![0, 1], None));
     let (kept, log) = choice(true).keep(&[0.1, 0.2, 0.15]);
@@ -313,36 +218,19 @@ fn the_best_mask_is_kept_even_under_the_threshold() {
 
 #[test]
 fn prompts_lie_inside_the_picture() {
-    let (request, _) =
-        accepted(json!({ "box_prompt": [[-5, -5, 10, 10], [90, 90, 1e30, 20], [1, 1, 2, 2]] }));
+    let (request, _) = accepted(json!({ "box_prompt": [[-5, -5, 10, 10], [90, 90, 1e30, 20], [1, 1, 2, 2]] }));
     let (decided, logs) = plan(&request, 100, 100).unwrap();
-    let Mode::Boxes { boxes, .. } = decided.mode else {
-        panic!()
-    };
-    assert_eq!(
-        boxes,
-        [
-            [0.0, 0.0, 5.0, 5.0],
-            [90.0, 90.0, 10.0, 10.0],
-            [1.0, 1.0, 2.0, 2.0]
-        ]
-    );
+    let Mode::Boxes { boxes, .. } = decided.mode else { panic!() };
+    assert_eq!(boxes, [[0.0, 0.0, 5.0, 5.0], [90.0, 90.0, 10.0, 10.0], [1.0, 1.0, 2.0, 2.0]]);
     assert_eq!(logs.len(), 2);
 
-    let (request, _) =
-        accepted(json!({ "box_prompt": [[100, 0, 5, 5], [0, 0, 1, 1], [-9, 0, 9, 9]] }));
+    let (request, _) = accepted(json!({ "box_prompt": [[100, 0, 5, 5], [0, 0, 1, 1], [-9, 0, 9, 9]] }));
     let found = plan(&request, 100, 100).unwrap_err();
-    assert_eq!(
-        found.iter().map(loc).collect::<Vec<_>>(),
-        [json!(["box_prompt", 0]), json!(["box_prompt", 2])]
-    );
+    assert_eq!(found.iter().map(loc).collect::<Vec<_>>(), [json!(["box_prompt", 0]), json!(["box_prompt", 2])]);
 
     let (request, _) = accepted(json!({ "point_prompt": [[100, 100], [101, 1], [1, -1e300]] }));
     let found = plan(&request, 100, 100).unwrap_err();
-    assert_eq!(
-        found.iter().map(loc).collect::<Vec<_>>(),
-        [json!(["point_prompt", 1]), json!(["point_prompt", 2])]
-    );
+    assert_eq!(found.iter().map(loc).collect::<Vec<_>>(), [json!(["point_prompt", 1]), json!(["point_prompt", 2])]);
 }
 
 #[test]
@@ -350,38 +238,29 @@ fn unknown_fields_are_ignored_with_a_line_each() {
     let (request, logs) = accepted(json!({ "prompt": "a cat", "sync_mode": true }));
     assert_eq!(request, accepted(json!({})).0);
     assert_eq!(logs.len(), 2);
-    let many: serde_json::Map<String, Value> = (0..1000)
-        .map(|i| (format!("field_{i}"), json!(i)))
-        .collect();
+    let many: serde_json::Map<String, Value> = (0..1000).map(|i| (format!("field_{i}"), json!(i))).collect();
     assert_eq!(accepted(Value::Object(many)).1.len(), 9);
 }
 
 #[test]
 fn lists_are_bounded() {
     let long = |entry: Value| Value::Array(vec![entry; MAX_PROMPTS + 1]);
-    for (field, entry) in [
-        ("box_prompt", json!([1, 1, 2, 2])),
-        ("point_prompt", json!([1, 1])),
-    ] {
-        assert_eq!(
-            faults(body(json!({ field: long(entry) }))),
-            [(json!([field]), "too_long")]
-        );
+    for (field, entry) in [("box_prompt", json!([1, 1, 2, 2])), ("point_prompt", json!([1, 1]))] {
+        assert_eq!(faults(body(json!({ field: long(entry) }))), [(json!([field]), "too_long")]);
     }
-    assert_eq!(
-        faults(body(json!({ "point_label": long(json!(1)) }))),
-        [(json!(["point_label"]), "too_long")]
-    );
+    assert_eq!(faults(body(json!({ "point_label": long(json!(1)) }))), [(json!(["point_label"]), "too_long")]);
+}
+
+#[test]
+fn the_grid_of_everything_is_in_quarters() {
+    assert_eq!(accepted(json!({ "points_per_side": 16 })).0.points_per_side, 16);
+    assert_eq!(faults(body(json!({ "points_per_side": 18 }))), [(json!(["points_per_side"]), "multiple_of")]);
+    assert_eq!(faults(body(json!({ "points_per_side": 256 }))), [(json!(["points_per_side"]), "less_than_equal")]);
 }
 
 #[test]
 fn a_value_is_repeated_only_where_it_is_short() {
-    let input = |value: Value| {
-        validate(&body(json!({ "size": value })))
-            .unwrap_err()
-            .remove(0)
-            .input
-    };
+    let input = |value: Value| validate(&body(json!({ "size": value }))).unwrap_err().remove(0).input;
     assert_eq!(input(json!("big")), Some(json!("big")));
     assert_eq!(input(json!("x".repeat(101))), None);
     assert_eq!(input(json!([1])), None);
@@ -390,18 +269,9 @@ fn a_value_is_repeated_only_where_it_is_short() {
 #[test]
 fn the_requests_own_errors_are_faults() {
     for (error, expected) in [
-        (
-            Error::ImageUnreachable("x".into()),
-            Some("file_download_error"),
-        ),
+        (Error::ImageUnreachable("x".into()), Some("file_download_error")),
         (Error::ImageInvalid("x".into()), Some("image_load_error")),
-        (
-            Error::ImageTooLarge {
-                width: 20_000,
-                height: 1,
-            },
-            Some("image_too_large"),
-        ),
+        (Error::ImageTooLarge { width: 20_000, height: 1 }, Some("image_too_large")),
         (Error::DeviceLost("x".into()), None),
         (Error::CheckpointUnreachable("x".into()), None),
     ] {
@@ -419,17 +289,12 @@ fn json_value() -> impl Strategy<Value = Value> {
         (-4i32..1100).prop_map(|n| json!(n)),
         (-0.5f64..1.5).prop_map(|n| json!(n)),
     ];
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::Bool),
-        number,
-        ".{0,12}".prop_map(Value::String),
-    ];
+    let leaf =
+        prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::Bool), number, ".{0,12}".prop_map(Value::String),];
     leaf.prop_recursive(3, 24, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Array),
-            prop::collection::btree_map(".{0,6}", inner, 0..5)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map(".{0,6}", inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }
@@ -438,14 +303,11 @@ fn json_value() -> impl Strategy<Value = Value> {
 fn request_value() -> impl Strategy<Value = Value> {
     let known: Vec<&str> = FAL_FIELDS.into_iter().chain(EXTENSIONS).collect();
     let number = || (-20.0f64..700.0).prop_map(|n| json!(n.round()));
-    let rows = prop::collection::vec(prop::collection::vec(number(), 1..6), 0..5)
-        .prop_map(|rows| json!(rows));
+    let rows = prop::collection::vec(prop::collection::vec(number(), 1..6), 0..5).prop_map(|rows| json!(rows));
     let labels = prop::collection::vec(0..3u8, 0..5).prop_map(|labels| json!(labels));
     let value = prop_oneof![json_value(), rows, labels];
     prop::collection::btree_map(prop::sample::select(known), value, 0..10).prop_map(|map| {
-        let fields = map
-            .into_iter()
-            .map(|(name, value)| (name.to_string(), value));
+        let fields = map.into_iter().map(|(name, value)| (name.to_string(), value));
         let mut body = json!({ "image_url": URL });
         body.as_object_mut().unwrap().extend(fields);
         body

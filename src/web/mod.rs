@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod decode;
+pub mod endpoint;
 pub mod error;
 pub mod fetch;
 pub mod js;

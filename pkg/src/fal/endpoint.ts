@@ -54,7 +54,7 @@ export interface FalImage {
   height: number;
 }
 
-/** One mask, largest first. */
+/** One mask: in the order of the boxes, or, in everything mode, best first. */
 export interface TinySamMask {
   rle: Rle;
   score: number;
