@@ -1,3 +1,5 @@
+import type { Fault, LogLine, TinySamMask } from "./fal/endpoint.js";
+
 /**
  * What this package needs of a WebAssembly module (src/web/bindings.rs), written out because the two modules
  * must agree and the generated declarations say `any` in places. check/bindings.ts holds the generated
@@ -39,6 +41,12 @@ export interface Engine {
   readonly backend: string;
   readonly checkpointSha256: string;
   readonly adapter: string;
+  answer(
+    input: unknown,
+    image: Blob | undefined,
+    onLog: (line: LogLine) => void,
+    signal?: AbortSignal,
+  ): Promise<{ png: Uint8Array; width: number; height: number; masks?: TinySamMask[] } | { detail: Fault[]; unreachable: boolean }>;
   embed(image: string | Blob | ImageBitmap | ImageData | VideoFrame, size: number, signal?: AbortSignal): Promise<EngineEmbedding>;
   free(): void;
 }
