@@ -58,11 +58,7 @@ pub fn check(file: &TensorFile) -> Result<()> {
             }
             Some((dtype, _)) if (dtype == Dtype::I64) != key.counter => complaints.push(format!(
                 "tensor {name:?} holds {dtype}, TinySAM's {}",
-                if key.counter {
-                    "int64"
-                } else {
-                    "floating-point numbers"
-                }
+                if key.counter { "int64" } else { "floating-point numbers" }
             )),
             Some(_) => {}
         }
@@ -98,17 +94,9 @@ mod tests {
     fn counters_and_the_classifier_are_unused() {
         let unused: Vec<_> = keys().iter().filter(|key| !key.used).collect();
         assert_eq!(unused.len(), 27 + 4);
-        assert!(
-            unused
-                .iter()
-                .all(|key| key.counter || key.name.contains("head."))
-        );
+        assert!(unused.iter().all(|key| key.counter || key.name.contains("head.")));
         assert_eq!(keys().iter().filter(|key| key.counter).count(), 27);
         // Not to be taken for the classifier.
-        assert!(
-            keys()
-                .iter()
-                .any(|key| key.used && key.name.contains("iou_prediction_head."))
-        );
+        assert!(keys().iter().any(|key| key.used && key.name.contains("iou_prediction_head.")));
     }
 }

@@ -247,9 +247,7 @@ impl<'a> Machine<'a> {
         let mut named = Vec::with_capacity(items.len());
         for (key, value) in items {
             let Value::Str(name) = *key else {
-                return Err(invalid(
-                    "its pickle names a tensor by something other than text",
-                ));
+                return Err(invalid("its pickle names a tensor by something other than text"));
             };
             let record = match *value {
                 Value::Tensor(tensor) => self.tensors.get(tensor),

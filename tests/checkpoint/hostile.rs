@@ -142,10 +142,7 @@ fn a_flipped_bit_of_a_weight_is_seen() {
     let mut dict = StateDict::new();
     dict.push("w", &[64, 64], Storage::f32(&values));
     let bytes = dict.file();
-    let needle: Vec<u8> = values[100..104]
-        .iter()
-        .flat_map(|v| v.to_le_bytes())
-        .collect();
+    let needle: Vec<u8> = values[100..104].iter().flat_map(|v| v.to_le_bytes()).collect();
     let at = bytes.windows(16).position(|w| w == needle).unwrap();
     for i in 0..128 {
         let mut flipped = bytes.clone();
@@ -203,22 +200,13 @@ fn nothing_is_ever_called() {
         (b"cposix\nsystem\n", "posix.system"),
         (b"c__builtin__\neval\n", "__builtin__.eval"),
         (b"cbuiltins\nexec\n", "builtins.exec"),
-        (
-            b"ctorch._utils\n_rebuild_parameter\n",
-            "torch._utils._rebuild_parameter",
-        ),
+        (b"ctorch._utils\n_rebuild_parameter\n", "torch._utils._rebuild_parameter"),
         (b"ctorch\nload\n", "torch.load"),
-        (
-            b"ccollections\nOrderedDict.fromkeys\n",
-            "collections.OrderedDict.fromkeys",
-        ),
+        (b"ccollections\nOrderedDict.fromkeys\n", "collections.OrderedDict.fromkeys"),
         (b"ctorch\nDoubleStorage\n", "torch.DoubleStorage"),
         (b"c\n\n", "\".\""),
     ] {
-        assert_says(
-            &cheap_refusal(with_pickle(pickle_with(call))),
-            &[name, "state dict"],
-        );
+        assert_says(&cheap_refusal(with_pickle(pickle_with(call))), &[name, "state dict"]);
     }
 }
 
@@ -233,11 +221,7 @@ fn every_other_opcode_is_refused_by_its_number() {
     }
     assert_eq!(refused, 256 - known.len());
     // INST, OBJ, NEWOBJ, EXT1 and STACK_GLOBAL among them, the other ways to call.
-    assert!(
-        b"io\x81\x82\x93"
-            .iter()
-            .all(|opcode| !known.contains(opcode))
-    );
+    assert!(b"io\x81\x82\x93".iter().all(|opcode| !known.contains(opcode)));
 }
 
 #[test]
@@ -289,29 +273,15 @@ fn calls_with_other_arguments() {
     ] {
         assert_says(&cheap_refusal(with_pickle(pickle_with(value))), &["pickle"]);
     }
-    for whole in [
-        &b"\x80\x02."[..],
-        b"\x80\x02N.",
-        b"\x80\x02K\x01K\x01.",
-        b"\x80\x02(}.",
-        b".",
-    ] {
+    for whole in [&b"\x80\x02."[..], b"\x80\x02N.", b"\x80\x02K\x01K\x01.", b"\x80\x02(}.", b"."] {
         assert_says(&cheap_refusal(with_pickle(whole.to_vec())), &["pickle"]);
     }
 }
 
 #[test]
 fn dicts_that_are_not_of_tensors() {
-    for (value, word) in [
-        (&b"K\x01"[..], "\"a\""),
-        (b"}", "\"a\""),
-        (b")", "\"a\""),
-        (b"N", "\"a\""),
-    ] {
-        assert_says(
-            &cheap_refusal(with_pickle(pickle_with(value))),
-            &[word, "not a tensor"],
-        );
+    for (value, word) in [(&b"K\x01"[..], "\"a\""), (b"}", "\"a\""), (b")", "\"a\""), (b"N", "\"a\"")] {
+        assert_says(&cheap_refusal(with_pickle(pickle_with(value))), &[word, "not a tensor"]);
     }
     let by_number = b"\x80\x02}K\x01Ns.".to_vec();
     assert_says(&cheap_refusal(with_pickle(by_number)), &["other than text"]);
@@ -320,33 +290,18 @@ fn dicts_that_are_not_of_tensors() {
 #[test]
 fn values_that_hold_themselves() {
     // d = {}; d["a"] = d, and the same through tuples and `_metadata`.
-    cheap_refusal(with_pickle(
-        b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.".to_vec(),
-    ));
-    cheap_refusal(with_pickle(
-        b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00\x85q\x01s.".to_vec(),
-    ));
+    cheap_refusal(with_pickle(b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.".to_vec()));
+    cheap_refusal(with_pickle(b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00\x85q\x01s.".to_vec()));
     let itself = b"\x80\x02}q\x00}X\x09\x00\x00\x00_metadatah\x00sb.".to_vec();
     assert_eq!(seen(with_pickle(itself)), Some(Vec::new()));
 }
 
 #[test]
 fn deep_and_long_pickles() {
-    let deep = [
-        b"\x80\x02".to_vec(),
-        vec![b'('; 900_000],
-        vec![b't'; 100_000],
-        b".".to_vec(),
-    ]
-    .concat();
+    let deep = [b"\x80\x02".to_vec(), vec![b'('; 900_000], vec![b't'; 100_000], b".".to_vec()].concat();
     let nested = [b"\x80\x02)".to_vec(), vec![0x85; 900_000], b".".to_vec()].concat();
     let wide = [b"\x80\x02(".to_vec(), vec![b'N'; 900_000], b"t.".to_vec()].concat();
-    let calls = [
-        b"\x80\x02".to_vec(),
-        b"ccollections\nOrderedDict\n)R".repeat(30_000),
-        b".".to_vec(),
-    ]
-    .concat();
+    let calls = [b"\x80\x02".to_vec(), b"ccollections\nOrderedDict\n)R".repeat(30_000), b".".to_vec()].concat();
     for pickle in [deep, nested, wide, calls] {
         let (message, peak) = peak_of(|| refusal(with_pickle(pickle)));
         assert!(peak < 128 << 20, "{peak} bytes for: {message}");
@@ -367,11 +322,7 @@ fn tensors_outside_their_storage() {
         (0, vec![2], vec![huge]),
         (huge, vec![2], vec![1]),
         (0, vec![huge, huge, huge, huge], vec![0, 0, 0, 0]),
-        (
-            0,
-            vec![huge, huge, huge, huge],
-            vec![huge, huge, huge, huge],
-        ),
+        (0, vec![huge, huge, huge, huge], vec![huge, huge, huge, huge]),
         (0, vec![huge], vec![0]),
         (0, vec![1; 9], vec![1; 9]),
     ] {
@@ -463,9 +414,7 @@ fn names_and_numbers_of_tensors_are_bounded() {
 /// Overwrites a field of an entry's central header, `at` bytes from its start.
 fn patch_central(bytes: &mut [u8], name: &str, at: usize, value: &[u8]) {
     let header = (0..bytes.len() - 46 - name.len())
-        .find(|&i| {
-            bytes[i..].starts_with(b"PK\x01\x02") && bytes[i + 46..].starts_with(name.as_bytes())
-        })
+        .find(|&i| bytes[i..].starts_with(b"PK\x01\x02") && bytes[i + 46..].starts_with(name.as_bytes()))
         .unwrap();
     bytes[header + at..header + at + value.len()].copy_from_slice(value);
 }
@@ -482,16 +431,7 @@ fn entries_that_lie_about_their_size() {
         // Deflated data says itself where it ends: a lie about that is without effect.
         let read_or_refused = |lie| assert!(seen(lie).is_none_or(|seen| Some(seen) == whole));
         for name in ["archive/data.pkl", "archive/data/0"] {
-            for size in [
-                0u32,
-                1,
-                23,
-                25,
-                1 << 20,
-                0x7fff_ffff,
-                0xffff_fffe,
-                0xffff_ffff,
-            ] {
+            for size in [0u32, 1, 23, 25, 1 << 20, 0x7fff_ffff, 0xffff_fffe, 0xffff_ffff] {
                 let mut lie = bytes.clone();
                 patch_central(&mut lie, name, PACKED_SIZE, &size.to_le_bytes());
                 read_or_refused(lie.clone());
@@ -508,14 +448,7 @@ fn entries_that_lie_about_their_size() {
 #[test]
 fn entries_that_lie_about_their_place() {
     let bytes = small_dict().file();
-    for offset in [
-        1u32,
-        30,
-        bytes.len() as u32,
-        0x7fff_ffff,
-        0xffff_fffe,
-        0xffff_ffff,
-    ] {
+    for offset in [1u32, 30, bytes.len() as u32, 0x7fff_ffff, 0xffff_fffe, 0xffff_ffff] {
         let mut lie = bytes.clone();
         patch_central(&mut lie, "archive/data/0", OFFSET, &offset.to_le_bytes());
         cheap_refusal(lie);
@@ -551,10 +484,7 @@ fn bombs_do_not_go_off() {
         patch_central(&mut lie, "archive/data/0", SIZE, &size.to_le_bytes());
         cheap_refusal(lie);
     }
-    assert_says(
-        &cheap_refusal(bomb("archive/data.pkl", 2)),
-        &["data.pkl", "beyond"],
-    );
+    assert_says(&cheap_refusal(bomb("archive/data.pkl", 2)), &["data.pkl", "beyond"]);
 }
 
 #[test]
@@ -569,17 +499,13 @@ fn many_entries_are_bounded_together() {
         tensor.name = format!("t{i}");
         tensor.storage = i;
         dict.tensors.push(tensor);
-        dict.storages.push(Storage {
-            data: Vec::new(),
-            ..dict.storages[0].clone()
-        });
+        dict.storages.push(Storage { data: Vec::new(), ..dict.storages[0].clone() });
         entries.push((format!("archive/data/{i}"), Vec::new()));
     }
     entries[0].1 = dict.pickle();
     let mut bytes = zip_of(&entries, CompressionMethod::Stored);
     let name = b"archive/data/0";
-    let header = (0..bytes.len())
-        .find(|&i| bytes[i..].starts_with(b"PK\x01\x02") && bytes[i + 46..].starts_with(name));
+    let header = (0..bytes.len()).find(|&i| bytes[i..].starts_with(b"PK\x01\x02") && bytes[i + 46..].starts_with(name));
     let header = header.unwrap();
     let place: [u8; 30] = bytes[header + 16..header + 46].try_into().unwrap();
     for i in 1..300 {
@@ -605,19 +531,13 @@ fn two_entries_of_one_name() {
     assert_says(&cheap_refusal(bytes), &["two entries"]);
     let mut entries = small_dict().entries();
     entries.push(("other/data.pkl".to_owned(), small_dict().pickle()));
-    assert_says(
-        &cheap_refusal(zip_of(&entries, CompressionMethod::Stored)),
-        &["two pickles"],
-    );
+    assert_says(&cheap_refusal(zip_of(&entries, CompressionMethod::Stored)), &["two pickles"]);
 }
 
 #[test]
 fn zips_of_something_else() {
     let other = vec![("word/document.xml".to_owned(), b"<w/>".to_vec())];
-    assert_says(
-        &cheap_refusal(zip_of(&other, CompressionMethod::Stored)),
-        &["none that torch.save wrote"],
-    );
+    assert_says(&cheap_refusal(zip_of(&other, CompressionMethod::Stored)), &["none that torch.save wrote"]);
     // An empty zip has no first entry.
     let empty = zip_of(&[], CompressionMethod::Stored);
     cheap_refusal(empty);
@@ -670,12 +590,7 @@ fn header_of(json: &str, data: usize) -> Vec<u8> {
 
 #[test]
 fn headers_of_absurd_lengths() {
-    for length in [
-        limits::HEADER as u64 + 1,
-        100_000_000,
-        u64::MAX - 7,
-        u64::MAX,
-    ] {
+    for length in [limits::HEADER as u64 + 1, 100_000_000, u64::MAX - 7, u64::MAX] {
         let mut bytes = length.to_le_bytes().to_vec();
         bytes.extend_from_slice(b"{}");
         assert_says(&cheap_refusal(bytes), &["header claims"]);
@@ -684,9 +599,8 @@ fn headers_of_absurd_lengths() {
 
 #[test]
 fn headers_that_do_not_fit() {
-    let tensor = |shape: &str, offsets: &str| {
-        format!(r#"{{"t":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#)
-    };
+    let tensor =
+        |shape: &str, offsets: &str| format!(r#"{{"t":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#);
     assert!(seen(header_of(&tensor("[2]", "[0,8]"), 8)).is_some());
     let max = u64::MAX;
     for json in [
@@ -718,10 +632,7 @@ fn headers_that_do_not_fit() {
 fn the_largest_header_costs_little() {
     let most = limits::HEADER - 100;
     for json in [
-        format!(
-            r#"{{"t":{{"dtype":"F32","shape":[{}1],"data_offsets":[0,8]}}}}"#,
-            "1,".repeat(most / 2)
-        ),
+        format!(r#"{{"t":{{"dtype":"F32","shape":[{}1],"data_offsets":[0,8]}}}}"#, "1,".repeat(most / 2)),
         format!(r#"{{"__metadata__":{{"a":"{}","b":0}}}}"#, "a".repeat(most)),
         format!("{{{}\"t\":0}}", "\"t\":0,".repeat(most / 6)),
         format!("{{\"t\":[{}0]}}", "[],".repeat(most / 3)),
@@ -739,16 +650,11 @@ fn headers_whose_sizes_add_up_beyond_the_address_space() {
     let mut start = 0u64;
     for i in 0..8 {
         let end = start + each;
-        tensors.push(format!(
-            r#""t{i}":{{"dtype":"U8","shape":[{each}],"data_offsets":[{start},{end}]}}"#
-        ));
+        tensors.push(format!(r#""t{i}":{{"dtype":"U8","shape":[{each}],"data_offsets":[{start},{end}]}}"#));
         start = end;
     }
     let rest = u64::MAX - start;
-    tensors.push(format!(
-        r#""t8":{{"dtype":"U8","shape":[{rest}],"data_offsets":[{start},{}]}}"#,
-        u64::MAX
-    ));
+    tensors.push(format!(r#""t8":{{"dtype":"U8","shape":[{rest}],"data_offsets":[{start},{}]}}"#, u64::MAX));
     cheap_refusal(header_of(&format!("{{{}}}", tensors.join(",")), 8));
 }
 
