@@ -23,17 +23,10 @@ fn bytes_of<const N: usize>(count: usize, element: impl Fn(f32) -> [u8; N]) -> V
 fn kinds() -> StateDict {
     let mut dict = StateDict::new();
     dict.push("f32", &[2, 3, 4], Storage::f32(&ramp(24)));
-    let half = Storage {
-        kind: "HalfStorage",
-        len: 5,
-        data: bytes_of(5, |v| half::f16::from_f32(v).to_le_bytes()),
-    };
+    let half = Storage { kind: "HalfStorage", len: 5, data: bytes_of(5, |v| half::f16::from_f32(v).to_le_bytes()) };
     dict.push("f16", &[5], half);
-    let bfloat = Storage {
-        kind: "BFloat16Storage",
-        len: 7,
-        data: bytes_of(7, |v| half::bf16::from_f32(v).to_le_bytes()),
-    };
+    let bfloat =
+        Storage { kind: "BFloat16Storage", len: 7, data: bytes_of(7, |v| half::bf16::from_f32(v).to_le_bytes()) };
     dict.push("bf16", &[7], bfloat);
     dict.push("counter", &[], Storage::i64(&[70_000_000_000]));
     dict.push("scalar", &[], Storage::f32(&[2.5]));
@@ -43,9 +36,7 @@ fn kinds() -> StateDict {
     dict.view("shared.transposed", 0, &[6, 4], &[1, 6]);
     dict.view("shared.block", 7, &[3, 3], &[6, 2]);
     let nhwc: Vec<f32> = (0..2)
-        .flat_map(|n| {
-            (0..4).flat_map(move |hw| (0..3).map(move |c| (n * 12 + c * 4 + hw) as f32 / 8.0))
-        })
+        .flat_map(|n| (0..4).flat_map(move |hw| (0..3).map(move |c| (n * 12 + c * 4 + hw) as f32 / 8.0)))
         .collect();
     dict.storages.push(Storage::f32(&nhwc));
     dict.view("channels_last", 0, &[2, 3, 2, 2], &[12, 1, 6, 3]);
@@ -67,32 +58,20 @@ fn assert_kinds(bytes: Vec<u8>) {
     assert_eq!(file.info("bf16"), Some((Dtype::Bf16, &[7][..])));
     assert_eq!(values("bf16"), ramp(7));
     assert_eq!(file.info("counter"), Some((Dtype::I64, &[][..])));
-    assert_eq!(
-        *file.raw("counter").unwrap(),
-        70_000_000_000i64.to_le_bytes()
-    );
+    assert_eq!(*file.raw("counter").unwrap(), 70_000_000_000i64.to_le_bytes());
     assert_eq!(file.info("scalar"), Some((Dtype::F32, &[][..])));
     assert_eq!(values("scalar"), [2.5]);
     assert_eq!(file.info("empty"), Some((Dtype::F32, &[0, 3][..])));
     assert!(values("empty").is_empty());
     assert_eq!(values("shared.row"), ramp(24)[6..12]);
     let transposed: Vec<f32> = (0..24).map(|i| (i % 4 * 6 + i / 4) as f32 / 8.0).collect();
-    assert_eq!(
-        file.info("shared.transposed"),
-        Some((Dtype::F32, &[6, 4][..]))
-    );
+    assert_eq!(file.info("shared.transposed"), Some((Dtype::F32, &[6, 4][..])));
     assert_eq!(values("shared.transposed"), transposed);
-    assert_eq!(
-        values("shared.block"),
-        [7, 9, 11, 13, 15, 17, 19, 21, 23].map(|i| i as f32 / 8.0)
-    );
+    assert_eq!(values("shared.block"), [7, 9, 11, 13, 15, 17, 19, 21, 23].map(|i| i as f32 / 8.0));
     assert_eq!(values("channels_last"), ramp(24));
     assert_eq!(values("expanded"), [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
     // A counter is no weight, and what is not there is named.
-    assert_eq!(
-        file.values("counter").unwrap_err().code(),
-        "checkpoint_mismatch"
-    );
+    assert_eq!(file.values("counter").unwrap_err().code(), "checkpoint_mismatch");
     let missing = file.values("nowhere").unwrap_err();
     assert_eq!(missing.code(), "checkpoint_mismatch");
     assert_says(&missing.to_string(), &["nowhere"]);
@@ -107,23 +86,10 @@ fn every_kind_of_tensor_that_pytorch_writes() {
 fn a_modules_state_dict_with_metadata() {
     let file = TensorFile::from_bytes(fixture("torch_module.pth")).unwrap();
     let names: Vec<_> = file.names().collect();
-    assert_eq!(
-        names,
-        [
-            "0.weight",
-            "1.bias",
-            "1.num_batches_tracked",
-            "1.running_mean",
-            "1.running_var",
-            "1.weight"
-        ]
-    );
+    assert_eq!(names, ["0.weight", "1.bias", "1.num_batches_tracked", "1.running_mean", "1.running_var", "1.weight"]);
     assert_eq!(file.info("0.weight"), Some((Dtype::F32, &[2, 1, 3, 3][..])));
     assert_eq!(file.values("1.running_var").unwrap(), [1.0, 1.0]);
-    assert_eq!(
-        *file.raw("1.num_batches_tracked").unwrap(),
-        0i64.to_le_bytes()
-    );
+    assert_eq!(*file.raw("1.num_batches_tracked").unwrap(), 0i64.to_le_bytes());
 }
 
 #[test]
@@ -180,15 +146,9 @@ fn what_pytorch_writes_otherwise_is_refused_with_advice() {
     for (name, words) in [
         ("torch_legacy.pth", &["old format", "torch.save"][..]),
         ("torch_nested.pth", &["\"model\"", "not a tensor"]),
-        (
-            "torch_parameter.pth",
-            &["_rebuild_parameter", "state_dict()"],
-        ),
+        ("torch_parameter.pth", &["_rebuild_parameter", "state_dict()"]),
         ("torch_double.pth", &["DoubleStorage", "float32"]),
-        (
-            "torch_module_object.pth",
-            &["torch.nn.modules.linear.Linear", "state_dict()"],
-        ),
+        ("torch_module_object.pth", &["torch.nn.modules.linear.Linear", "state_dict()"]),
         ("torch_script.pt", &["TorchScript", "state_dict()"]),
     ] {
         assert_says(&refusal(fixture(name)), words);
@@ -201,10 +161,7 @@ fn strangers_are_told_apart() {
         (&b""[..], "empty"),
         (b"<!DOCTYPE html><html>", "web page"),
         (b"\n <html>", "web page"),
-        (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
-            "Git LFS",
-        ),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
         (b"\x89PNG\r\n\x1a\n0123456789", "neither"),
         (b"\x93NUMPY\x01\x00", "neither"),
         (b"PK", "neither"),
@@ -217,10 +174,7 @@ fn strangers_are_told_apart() {
 fn big_endian_is_refused() {
     let mut entries = kinds().entries();
     entries[1].1 = b"big".to_vec();
-    assert_says(
-        &refusal(zip_of(&entries, CompressionMethod::Stored)),
-        &["big-endian"],
-    );
+    assert_says(&refusal(zip_of(&entries, CompressionMethod::Stored)), &["big-endian"]);
     // Files from before PyTorch 2.1 do not say.
     entries.remove(1);
     assert_kinds(zip_of(&entries, CompressionMethod::Stored));
@@ -228,9 +182,8 @@ fn big_endian_is_refused() {
 
 /// A `.safetensors` of these tensors.
 pub fn safetensors_of(tensors: &[(&str, safetensors::Dtype, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
-    let views = tensors.iter().map(|(name, dtype, shape, data)| {
-        (*name, TensorView::new(*dtype, shape.clone(), data).unwrap())
-    });
+    let views =
+        tensors.iter().map(|(name, dtype, shape, data)| (*name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize(views, Some(metadata)).unwrap()
 }
@@ -240,18 +193,8 @@ pub fn small_safetensors() -> Vec<u8> {
     use safetensors::Dtype::*;
     safetensors_of(&[
         ("f32", F32, vec![2, 3, 4], bytes_of(24, f32::to_le_bytes)),
-        (
-            "f16",
-            F16,
-            vec![5],
-            bytes_of(5, |v| half::f16::from_f32(v).to_le_bytes()),
-        ),
-        (
-            "bf16",
-            BF16,
-            vec![7],
-            bytes_of(7, |v| half::bf16::from_f32(v).to_le_bytes()),
-        ),
+        ("f16", F16, vec![5], bytes_of(5, |v| half::f16::from_f32(v).to_le_bytes())),
+        ("bf16", BF16, vec![7], bytes_of(7, |v| half::bf16::from_f32(v).to_le_bytes())),
         ("counter", I64, vec![], 7i64.to_le_bytes().to_vec()),
     ])
 }
@@ -259,10 +202,7 @@ pub fn small_safetensors() -> Vec<u8> {
 #[test]
 fn safetensors_of_every_type() {
     let file = TensorFile::from_bytes(small_safetensors()).unwrap();
-    assert_eq!(
-        file.names().collect::<Vec<_>>(),
-        ["bf16", "counter", "f16", "f32"]
-    );
+    assert_eq!(file.names().collect::<Vec<_>>(), ["bf16", "counter", "f16", "f32"]);
     assert_eq!(file.info("f32"), Some((Dtype::F32, &[2, 3, 4][..])));
     assert_eq!(file.values("f32").unwrap(), ramp(24));
     assert_eq!(file.values("f16").unwrap(), ramp(5));

@@ -17,19 +17,11 @@ pub struct Storage {
 
 impl Storage {
     pub fn f32(values: &[f32]) -> Self {
-        Self {
-            kind: "FloatStorage",
-            len: values.len(),
-            data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        }
+        Self { kind: "FloatStorage", len: values.len(), data: values.iter().flat_map(|v| v.to_le_bytes()).collect() }
     }
 
     pub fn i64(values: &[i64]) -> Self {
-        Self {
-            kind: "LongStorage",
-            len: values.len(),
-            data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        }
+        Self { kind: "LongStorage", len: values.len(), data: values.iter().flat_map(|v| v.to_le_bytes()).collect() }
     }
 }
 
@@ -55,12 +47,7 @@ pub struct StateDict {
 
 impl StateDict {
     pub fn new() -> Self {
-        Self {
-            tensors: Vec::new(),
-            storages: Vec::new(),
-            metadata: None,
-            location: "cpu",
-        }
+        Self { tensors: Vec::new(), storages: Vec::new(), metadata: None, location: "cpu" }
     }
 
     /// Adds a tensor with a storage of its own, row-major.
@@ -136,10 +123,8 @@ impl StateDict {
 
     /// The zip's entries, in torch's order.
     pub fn entries(&self) -> Vec<(String, Vec<u8>)> {
-        let mut entries = vec![
-            ("archive/data.pkl".to_owned(), self.pickle()),
-            ("archive/byteorder".to_owned(), b"little".to_vec()),
-        ];
+        let mut entries =
+            vec![("archive/data.pkl".to_owned(), self.pickle()), ("archive/byteorder".to_owned(), b"little".to_vec())];
         for (i, storage) in self.storages.iter().enumerate() {
             entries.push((format!("archive/data/{i}"), storage.data.clone()));
         }
@@ -155,9 +140,7 @@ impl StateDict {
 /// A zip of these entries, each aligned as torch aligns them.
 pub fn zip_of(entries: &[(String, Vec<u8>)], method: CompressionMethod) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default()
-        .compression_method(method)
-        .with_alignment(64);
+    let options = SimpleFileOptions::default().compression_method(method).with_alignment(64);
     for (name, data) in entries {
         zip.start_file(name.as_str(), options).unwrap();
         zip.write_all(data).unwrap();
@@ -182,11 +165,7 @@ struct Pickler {
 
 impl Pickler {
     fn new() -> Self {
-        Self {
-            out: b"\x80\x02".to_vec(),
-            slots: 0,
-            seen: HashMap::new(),
-        }
+        Self { out: b"\x80\x02".to_vec(), slots: 0, seen: HashMap::new() }
     }
 
     fn op(&mut self, bytes: &[u8]) {

@@ -15,8 +15,7 @@ use crate::torch_writer::{StateDict, Storage};
 
 /// Values that f32, f16 and bf16 all hold exactly, different for each tensor.
 fn values(key: &Key) -> Vec<f32> {
-    let seed =
-        (key.name.bytes()).fold(7u32, |hash, b| hash.wrapping_mul(31).wrapping_add(b.into()));
+    let seed = (key.name.bytes()).fold(7u32, |hash, b| hash.wrapping_mul(31).wrapping_add(b.into()));
     let count: usize = key.shape.iter().product();
     (0..count as u32)
         .map(|i| {
@@ -50,20 +49,8 @@ fn stored(key: &'static Key, dtype: Dtype) -> Stored {
     let values = values(key);
     let (dtype, data) = match dtype {
         _ if key.counter => (Dtype::I64, vec![0; 8]),
-        Dtype::F16 => (
-            dtype,
-            values
-                .iter()
-                .flat_map(|v| half::f16::from_f32(*v).to_le_bytes())
-                .collect(),
-        ),
-        Dtype::BF16 => (
-            dtype,
-            values
-                .iter()
-                .flat_map(|v| half::bf16::from_f32(*v).to_le_bytes())
-                .collect(),
-        ),
+        Dtype::F16 => (dtype, values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect()),
+        Dtype::BF16 => (dtype, values.iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect()),
         _ => (dtype, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
     };
     (key.name, dtype, key.shape.clone(), data)
@@ -90,32 +77,18 @@ fn mismatch(bytes: Vec<u8>) -> String {
 
 #[test]
 fn the_official_structure_loads() {
-    assert!(
-        (40_500_000..41_000_000).contains(&PTH.len()),
-        "{}",
-        PTH.len()
-    );
+    assert!((40_500_000..41_000_000).contains(&PTH.len()), "{}", PTH.len());
     let checkpoint = Checkpoint::from_bytes(PTH.clone()).unwrap();
     assert_whole(&checkpoint);
     // The unused are there, too.
-    assert_eq!(
-        checkpoint
-            .tensor("image_encoder.head.bias", &[1000])
-            .unwrap()
-            .len(),
-        1000
-    );
+    assert_eq!(checkpoint.tensor("image_encoder.head.bias", &[1000]).unwrap().len(), 1000);
 }
 
 #[test]
 fn a_modules_dict_saved_from_a_gpu_loads() {
     let mut dict = state_dict();
     dict.location = "cuda:0";
-    dict.metadata = Some(vec![
-        ("", 1),
-        ("image_encoder", 1),
-        ("image_encoder.patch_embed.seq.0.bn", 2),
-    ]);
+    dict.metadata = Some(vec![("", 1), ("image_encoder", 1), ("image_encoder.patch_embed.seq.0.bn", 2)]);
     assert_whole(&Checkpoint::from_bytes(dict.file()).unwrap());
 }
 
@@ -130,20 +103,33 @@ fn loading_holds_the_file_once() {
 #[test]
 fn safetensors_of_each_float_type_load() {
     for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
-        let tensors: Vec<Stored> = manifest::keys()
-            .iter()
-            .map(|key| stored(key, dtype))
-            .collect();
+        let tensors: Vec<Stored> = manifest::keys().iter().map(|key| stored(key, dtype)).collect();
         assert_whole(&Checkpoint::from_bytes(safetensors_of(&tensors)).unwrap());
     }
 }
 
 #[test]
+fn the_formula_checkpoint_is_the_same_in_both_formats() {
+    let safetensors = Checkpoint::from_bytes(tinysam_golden::formula::formula_safetensors(0)).unwrap();
+    let mut dict = StateDict::new();
+    for key in manifest::keys() {
+        let storage = match key.counter {
+            true => Storage::i64(&[0]),
+            false => Storage::f32(&tinysam_golden::formula::values(0, key.name, &key.shape)),
+        };
+        dict.push(key.name, &key.shape, storage);
+    }
+    let pth = Checkpoint::from_bytes(dict.file()).unwrap();
+    for key in manifest::keys().iter().filter(|key| key.used) {
+        let values = pth.tensor(key.name, &key.shape).unwrap();
+        assert!(values == safetensors.tensor(key.name, &key.shape).unwrap(), "{}", key.name);
+    }
+    assert!(pth.to_safetensors(true) == safetensors.to_safetensors(true));
+}
+
+#[test]
 fn the_hash_is_of_the_file() {
-    let tensors: Vec<Stored> = manifest::keys()
-        .iter()
-        .map(|key| stored(key, Dtype::F16))
-        .collect();
+    let tensors: Vec<Stored> = manifest::keys().iter().map(|key| stored(key, Dtype::F16)).collect();
     let bytes = safetensors_of(&tensors);
     let hash = tinysam::checkpoint::sha256_hex(&bytes);
     assert_eq!(Checkpoint::from_bytes(bytes).unwrap().sha256(), hash);
@@ -172,9 +158,7 @@ fn conversion_drops_the_unused_and_nothing_else() {
         assert_whole(&again);
         // Of equal weights, equal bytes; and nothing left to drop.
         assert!(again.to_safetensors(f16).unwrap() == bytes);
-        let absent = again
-            .tensor("image_encoder.head.bias", &[1000])
-            .unwrap_err();
+        let absent = again.tensor("image_encoder.head.bias", &[1000]).unwrap_err();
         assert_eq!(absent.code(), "checkpoint_mismatch");
     }
 }
@@ -182,10 +166,7 @@ fn conversion_drops_the_unused_and_nothing_else() {
 #[test]
 fn f16_that_cannot_hold_a_value_is_refused() {
     let mut dict = state_dict();
-    let at = manifest::keys()
-        .iter()
-        .position(|key| key.name == "mask_decoder.iou_token.weight")
-        .unwrap();
+    let at = manifest::keys().iter().position(|key| key.name == "mask_decoder.iou_token.weight").unwrap();
     let mut iou_token = values(&manifest::keys()[at]);
     iou_token[3] = 1e6;
     dict.storages[at] = Storage::f32(&iou_token);
@@ -193,32 +174,18 @@ fn f16_that_cannot_hold_a_value_is_refused() {
     assert!(checkpoint.to_safetensors(false).is_ok());
     let error = checkpoint.to_safetensors(true).unwrap_err();
     assert_eq!(error.code(), "option_invalid");
-    assert_says(
-        &error.to_string(),
-        &["mask_decoder.iou_token.weight", "element 3"],
-    );
+    assert_says(&error.to_string(), &["mask_decoder.iou_token.weight", "element 3"]);
 }
 
 #[test]
 fn a_tensor_of_another_shape_is_not_handed_out() {
     let checkpoint = Checkpoint::from_bytes(PTH.clone()).unwrap();
-    let error = checkpoint
-        .tensor("mask_decoder.iou_token.weight", &[256])
-        .unwrap_err();
+    let error = checkpoint.tensor("mask_decoder.iou_token.weight", &[256]).unwrap_err();
     assert_eq!(error.code(), "checkpoint_mismatch");
-    assert_says(
-        &error.to_string(),
-        &["mask_decoder.iou_token.weight", "[1, 256]", "[256]"],
-    );
-    assert_eq!(
-        checkpoint.tensor("nowhere", &[1]).unwrap_err().code(),
-        "checkpoint_mismatch"
-    );
+    assert_says(&error.to_string(), &["mask_decoder.iou_token.weight", "[1, 256]", "[256]"]);
+    assert_eq!(checkpoint.tensor("nowhere", &[1]).unwrap_err().code(), "checkpoint_mismatch");
     let counter = "image_encoder.patch_embed.seq.0.bn.num_batches_tracked";
-    assert_eq!(
-        checkpoint.tensor(counter, &[]).unwrap_err().code(),
-        "checkpoint_mismatch"
-    );
+    assert_eq!(checkpoint.tensor(counter, &[]).unwrap_err().code(), "checkpoint_mismatch");
 }
 
 #[test]
@@ -228,24 +195,13 @@ fn names_with_a_prefix_are_of_another_network() {
         tensor.name.insert_str(0, "module.");
     }
     let message = mismatch(dict.file());
-    assert_says(
-        &message,
-        &[
-            "image_encoder.patch_embed.seq.0.c.weight",
-            "missing",
-            "more",
-        ],
-    );
+    assert_says(&message, &["image_encoder.patch_embed.seq.0.c.weight", "missing", "more"]);
 }
 
 #[test]
 fn another_segment_anything_is_named_as_such() {
     let mut dict = StateDict::new();
-    dict.push(
-        "image_encoder.pos_embed",
-        &[1, 2, 2, 3],
-        Storage::f32(&[0.0; 12]),
-    );
+    dict.push("image_encoder.pos_embed", &[1, 2, 2, 3], Storage::f32(&[0.0; 12]));
     assert_says(&mismatch(dict.file()), &["missing", "408 more"]);
 }
 
