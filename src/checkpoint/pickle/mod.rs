@@ -299,8 +299,8 @@ impl<'a> Machine<'a> {
 
     fn set_items(&mut self, items: &[Value<'a>]) -> Result<()> {
         let (pairs, rest) = items.as_chunks::<2>();
-        let target = self.stack.last().copied();
-        let dict = match target {
+        let reachable = self.stack.get(self.floor()..).unwrap_or_default();
+        let dict = match reachable.last().copied() {
             Some(Value::Dict(dict)) if rest.is_empty() => self.dicts.get_mut(dict),
             _ => None,
         };

@@ -93,7 +93,16 @@ fn calls_with_other_arguments() {
     ] {
         assert_says(&cheap_refusal(with_pickle(pickle_with(value))), &["pickle"]);
     }
-    for whole in [&b"\x80\x02."[..], b"\x80\x02N.", b"\x80\x02K\x01K\x01.", b"\x80\x02(}.", b"."] {
+    for whole in [
+        &b"\x80\x02."[..],
+        b"\x80\x02N.",
+        b"\x80\x02K\x01K\x01.",
+        b"\x80\x02(}.",
+        b".",
+        // Attributes for, and items into, a dict that lies under a mark.
+        b"\x80\x02}(}X\x09\x00\x00\x00_metadata}sbu.",
+        b"\x80\x02}}(X\x09\x00\x00\x00_metadata}sub.",
+    ] {
         assert_says(&cheap_refusal(with_pickle(whole.to_vec())), &["pickle"]);
     }
 }
