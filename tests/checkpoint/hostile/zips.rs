@@ -177,3 +177,11 @@ fn directories_that_lie_about_their_size() {
         }
     }
 }
+
+#[test]
+fn directories_are_bounded() {
+    let mut entries = small_dict().entries();
+    entries.extend((0..9000).map(|i| (format!("archive/{i:0120}"), Vec::new())));
+    let bytes = zip_of(&entries, CompressionMethod::Stored);
+    assert_says(&cheap_refusal(bytes), &["directory claims"]);
+}
