@@ -38,9 +38,7 @@ fn synth(width: u32, height: u32) -> Image {
 
 fn coffee() -> Image {
     let file = include_bytes!("fixtures/photos/coffee.png");
-    let mut reader = png::Decoder::new(std::io::Cursor::new(file))
-        .read_info()
-        .unwrap();
+    let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
     let mut rgb = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut rgb).unwrap();
     assert_eq!(info.color_type, png::ColorType::Rgb);
@@ -48,10 +46,7 @@ fn coffee() -> Image {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Checks one golden: SHA-256 of the image, of `resized_u8`, of `input` (channels first there).

@@ -12,4 +12,5 @@ mod rgb;
 pub use frame::Frame;
 pub use normalise::normalise_and_pad;
 pub use resize::resize;
-pub use rgb::{Image, MAX_PIXELS, MAX_SIDE, check_size};
+pub(crate) use rgb::check_size;
+pub use rgb::{Image, MAX_PIXELS, MAX_SIDE};

@@ -16,11 +16,7 @@ impl Bitmap {
     /// A mask of nothing.
     pub fn new(width: u32, height: u32) -> Self {
         let pixels = width as usize * height as usize;
-        Self {
-            width,
-            height,
-            bits: vec![0; pixels.div_ceil(8)],
-        }
+        Self { width, height, bits: vec![0; pixels.div_ceil(8)] }
     }
 
     /// A mask of the pixels `(x, y)` that `is_set` says.
@@ -56,8 +52,7 @@ impl Bitmap {
 
     /// Whether the pixel is in the mask; none outside the photo is.
     pub fn get(&self, x: u32, y: u32) -> bool {
-        self.place(x, y)
-            .is_some_and(|(byte, bit)| self.bits[byte] & bit != 0)
+        self.place(x, y).is_some_and(|(byte, bit)| self.bits[byte] & bit != 0)
     }
 
     /// Puts the pixel into the mask or takes it out; outside the photo nothing happens.
@@ -108,6 +103,41 @@ impl Bitmap {
         if (self.width, self.height) == (other.width, other.height) {
             for (byte, &more) in self.bits.iter_mut().zip(&other.bits) {
                 *byte |= more;
+            }
+        }
+    }
+
+    /// Everything but the mask.
+    pub fn invert(&mut self) {
+        for byte in &mut self.bits {
+            *byte = !*byte;
+        }
+        let pixels = self.width as usize * self.height as usize;
+        if let (Some(last), used @ 1..8) = (self.bits.last_mut(), pixels % 8) {
+            *last &= !(0xff >> used);
+        }
+    }
+
+    /// Puts the columns `xs` of row `y` into the mask or takes them out; outside the photo nothing happens.
+    pub(super) fn set_run(&mut self, y: u32, xs: Range<u32>, is_set: bool) {
+        let xs = xs.start..xs.end.min(self.width);
+        if xs.is_empty() || y >= self.height {
+            return;
+        }
+        let row = y as usize * self.width as usize;
+        let (start, end) = (row + xs.start as usize, row + xs.end as usize);
+        let (first, last) = (start / 8, (end - 1) / 8);
+        for (byte, index) in self.bits[first..=last].iter_mut().zip(first..) {
+            let mut bits = 0xff;
+            if index == first {
+                bits &= 0xff >> (start % 8);
+            }
+            if index == last {
+                bits &= !(0x7f >> ((end - 1) % 8));
+            }
+            match is_set {
+                true => *byte |= bits,
+                false => *byte &= !bits,
             }
         }
     }
@@ -205,10 +235,7 @@ impl Extent {
     pub(super) fn add_row(&mut self, y: u32, first: u32, last: u32) {
         (self.rows, self.columns) = match self.rows {
             None => (Some((y, y)), (first, last)),
-            Some((top, _)) => (
-                Some((top, y)),
-                (self.columns.0.min(first), self.columns.1.max(last)),
-            ),
+            Some((top, _)) => (Some((top, y)), (self.columns.0.min(first), self.columns.1.max(last))),
         };
     }
 
@@ -283,6 +310,31 @@ pub(super) mod tests {
                 prop_assert!((0..mask.width()).all(|x| seen[x as usize] == mask.get(x, y)));
             }
             prop_assert_eq!(area, mask.area());
+        }
+
+        #[test]
+        fn runs_are_set_and_cleared(
+            mask in any_mask(),
+            y in 0u32..40,
+            xs in (0u32..150, 0u32..150).prop_map(|(a, b)| a..b),
+            is_set in any::<bool>(),
+        ) {
+            let expected = Bitmap::from_fn(mask.width(), mask.height(), |x, row| {
+                if row == y && xs.contains(&x) { is_set } else { mask.get(x, row) }
+            });
+            let mut changed = mask;
+            changed.set_run(y, xs, is_set);
+            prop_assert_eq!(changed, expected);
+        }
+
+        #[test]
+        fn inverting_twice_changes_nothing(mask in any_mask()) {
+            let mut inverted = mask.clone();
+            inverted.invert();
+            prop_assert_eq!(inverted.area() + mask.area(), mask.width() * mask.height());
+            prop_assert!(!inverted.get(0, 0) == mask.get(0, 0));
+            inverted.invert();
+            prop_assert_eq!(inverted, mask);
         }
 
         #[test]

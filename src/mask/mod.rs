@@ -4,9 +4,21 @@
 //! top-left corner. Everything else here is in original pixels.
 
 mod bitmap;
+mod nms;
+mod png;
+mod polygons;
+mod regions;
+mod render;
+mod rle;
 mod survey;
 mod upscale;
 
 pub use bitmap::Bitmap;
+pub use nms::nms;
+pub use png::{Channels, encode_label_png, encode_png};
+pub use polygons::{Polygon, Ring, polygons};
+pub use regions::{fill_small_holes, remove_small_islands};
+pub use render::{PALETTE, cutout, label_map, luma, overlay, rgba};
+pub use rle::Rle;
 pub use survey::{Cutoffs, Survey, bitmap, low_res_stability, survey};
 pub use upscale::visit_rows;

@@ -18,11 +18,7 @@ pub struct Cutoffs {
 
 impl Default for Cutoffs {
     fn default() -> Self {
-        Self {
-            mask: 0.0,
-            stability_offset: 1.0,
-            confident: None,
-        }
+        Self { mask: 0.0, stability_offset: 1.0, confident: None }
     }
 }
 
@@ -74,13 +70,7 @@ pub fn survey(low_res: &[f32], frame: &Frame, cutoffs: &Cutoffs) -> Survey {
             }
         }
     });
-    Survey {
-        bitmap,
-        area,
-        bbox: extent.bbox(),
-        stability: ratio(over_higher, over_lower),
-        confident,
-    }
+    Survey { bitmap, area, bbox: extent.bbox(), stability: ratio(over_higher, over_lower), confident }
 }
 
 /// The pixels of the photo where the upscaled logit is over `threshold`.
@@ -128,9 +118,7 @@ fn pack(logits: &[f32], over: f32, packed: &mut Vec<u8>) {
     let (eights, rest) = logits.as_chunks::<8>();
     let byte = |logits: &[f32]| {
         let bits = logits.iter().zip([128, 64, 32, 16, 8, 4, 2, 1]);
-        bits.fold(0, |byte, (&logit, bit)| {
-            byte | if logit > over { bit } else { 0u32 }
-        }) as u8
+        bits.fold(0, |byte, (&logit, bit)| byte | if logit > over { bit } else { 0u32 }) as u8
     };
     packed.clear();
     packed.extend(eights.iter().map(|eight| byte(eight)));
@@ -144,10 +132,7 @@ fn ends(packed: &[u8]) -> (u32, u32) {
     let first = packed.iter().position(|&byte| byte != 0).unwrap_or(0);
     let last = packed.iter().rposition(|&byte| byte != 0).unwrap_or(0);
     let at = |index: usize| packed.get(index).copied().unwrap_or(0);
-    (
-        8 * first as u32 + at(first).leading_zeros(),
-        8 * last as u32 + 7 - at(last).trailing_zeros().min(7),
-    )
+    (8 * first as u32 + at(first).leading_zeros(), 8 * last as u32 + 7 - at(last).trailing_zeros().min(7))
 }
 
 #[cfg(test)]
@@ -193,10 +178,7 @@ mod tests {
         }
         let full = survey(&[20.0; 256], &frame, &Cutoffs::default());
         assert_eq!((full.area, full.stability), (1, 1.0));
-        assert_eq!(
-            low_res_stability(&[20.0; 256], &frame, &Cutoffs::default()),
-            1.0
-        );
+        assert_eq!(low_res_stability(&[20.0; 256], &frame, &Cutoffs::default()), 1.0);
         assert_eq!(low_res_stability(&[], &frame, &Cutoffs::default()), 0.0);
     }
 }

@@ -1,1 +1,112 @@
-//! The network and nothing else.
+//! The network and nothing else: TinySAM (arXiv 2312.13789), an image encoder, a prompt encoder and a mask decoder.
+//!
+//! Shapes: `S` is the model side in pixels, a multiple of 64; `L = (S/16)²` image tokens; `B` prompts of `N` embedded
+//! points each. Feature maps are channels-last, `[H, W, C]`. No parameter depends on `S`.
+
+mod mask_decoder;
+pub mod ops;
+mod probe;
+mod prompt_encoder;
+mod tiny_vit;
+mod transformer;
+mod weights;
+
+use std::sync::Mutex;
+
+use burn::tensor::{Device, Tensor};
+
+use crate::checkpoint::Checkpoint;
+use crate::{Error, Result};
+
+pub use mask_decoder::{Attended, ImageTokens, MASKS, MaskDecoder};
+pub use probe::Probe;
+pub use prompt_encoder::{Prompt, PromptEncoder};
+pub use tiny_vit::TinyVit;
+use transformer::Positions;
+use weights::Weights;
+
+/// Channels of the image embedding and of every token.
+pub const EMBEDDING: usize = 256;
+
+/// The whole network on one device.
+pub struct TinySam {
+    pub image_encoder: TinyVit,
+    pub prompt_encoder: PromptEncoder,
+    pub mask_decoder: MaskDecoder,
+    device: Device,
+    /// The constants of the last grid used: a page rarely changes its model side.
+    positions: Mutex<Option<(usize, Positions)>>,
+}
+
+/// An encoded image: all that prompts need.
+#[derive(Clone)]
+pub struct Embedding {
+    /// `[1, L, 256]`
+    pub image: Tensor<3>,
+    /// What every prompt on this image shares.
+    pub tokens: ImageTokens,
+    /// The model side `S`.
+    pub side: u32,
+}
+
+impl TinySam {
+    /// Builds the network from a checkpoint.
+    ///
+    /// # Errors
+    /// `checkpoint_mismatch` if a tensor is missing or of another shape.
+    pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let weights = Weights::new(checkpoint, device);
+        Ok(TinySam {
+            image_encoder: TinyVit::load(&weights.under("image_encoder"))?,
+            prompt_encoder: PromptEncoder::load(&weights.under("prompt_encoder"))?,
+            mask_decoder: MaskDecoder::load(&weights.under("mask_decoder"))?,
+            device: device.clone(),
+            positions: Mutex::new(None),
+        })
+    }
+
+    /// The device that the network is on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Encodes normalised pixels `[S, S, 3]`.
+    ///
+    /// # Errors
+    /// `internal` if the pixels are not square.
+    pub fn encode(&self, pixels: Tensor<3>, probe: &mut Probe) -> Result<Embedding> {
+        let [side, width, _] = pixels.dims();
+        if side != width || side % 64 != 0 {
+            return Err(Error::Internal(format!("the encoder was given {width}×{side} pixels")));
+        }
+        let grid = side / 16;
+        let image = self.image_encoder.forward(pixels, probe).reshape([1, grid * grid, EMBEDDING]);
+        let positions = self.positions(grid);
+        let tokens = self.mask_decoder.prepare(image.clone(), self.prompt_encoder.no_mask(), positions);
+        Ok(Embedding { image, tokens, side: side as u32 })
+    }
+
+    /// Runs the transformer for prompts in model pixels, each with as many tokens as the others.
+    ///
+    /// # Shapes
+    /// `masks [B, S/4, S/4]`, low-res logits
+    pub fn attend(&self, embedding: &Embedding, prompts: &[Prompt], masks: Option<Tensor<3>>) -> Attended {
+        let sparse = self.prompt_encoder.sparse(prompts, embedding.side, &self.device);
+        let masked = masks.map(|m| embedding.image.clone() + self.prompt_encoder.dense(m));
+        self.mask_decoder.attend(&embedding.tokens, sparse, masked)
+    }
+
+    /// The constants of a grid, computed at its first use.
+    fn positions(&self, grid: usize) -> Positions {
+        // A poisoned lock holds a value like any other: it is replaced whole.
+        let mut last = self.positions.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((side, positions)) = &*last
+            && *side == grid
+        {
+            return positions.clone();
+        }
+        let positions = self.mask_decoder.positions(self.prompt_encoder.dense_pe(grid, &self.device));
+        *last = Some((grid, positions.clone()));
+        positions
+    }
+}

@@ -1,0 +1,80 @@
+/**
+ * What this package needs of a WebAssembly module (src/web/bindings.rs), written out because the two modules
+ * must agree and the generated declarations say `any` in places. `npm run check:bindings` holds the generated
+ * declarations against these.
+ * @internal
+ */
+export interface EngineModule {
+  /** wasm-bindgen's initialiser: fetches the `.wasm` beside the module. */
+  default(): Promise<unknown>;
+  readonly Engine: EngineClass;
+}
+
+/** @internal */
+export interface EngineClass {
+  load(
+    weights: string | Blob,
+    options: EngineOptions,
+    onProgress: (progress: EngineProgress) => void,
+    signal?: AbortSignal,
+  ): Promise<Engine>;
+}
+
+/** @internal */
+export interface EngineOptions {
+  sha256?: string;
+  cache?: boolean;
+  forceSoftware?: boolean;
+}
+
+/** @internal */
+export interface EngineProgress {
+  phase: "download" | "verify" | "prepare" | "warmup";
+  loaded?: number;
+  total?: number;
+}
+
+/** @internal */
+export interface Engine {
+  readonly backend: string;
+  readonly checkpointSha256: string;
+  readonly adapter: string;
+  embed(image: string | Blob | ImageBitmap | ImageData | VideoFrame, size: number, signal?: AbortSignal): Promise<EngineEmbedding>;
+  free(): void;
+}
+
+/** @internal */
+export interface EngineEmbedding {
+  readonly width: number;
+  readonly height: number;
+  readonly size: number;
+  segment(prompt: object, signal?: AbortSignal): Promise<EngineMask[]>;
+  everything(options: object, onBatch: (batch: EngineBatch) => void, signal?: AbortSignal): Promise<EngineMask[]>;
+  free(): void;
+}
+
+/** @internal */
+export interface EngineBatch {
+  masks: EngineMask[];
+  done: number;
+  total: number;
+}
+
+/** @internal */
+export interface EngineMask {
+  readonly score: number;
+  readonly stability: number;
+  readonly area: number;
+  readonly bbox: Float64Array;
+  readonly point: Float64Array | undefined;
+  readonly width: number;
+  readonly height: number;
+  logits(): Float32Array;
+  bits(): Uint8Array;
+  rgba(): Uint8ClampedArray;
+  rle(): { size: [number, number]; counts: string };
+  counts(): Uint32Array;
+  png(kind: "mask" | "cutout" | "overlay"): Uint8Array;
+  polygons(tolerance: number): Float32Array[];
+  free(): void;
+}

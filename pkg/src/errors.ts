@@ -1,0 +1,91 @@
+/**
+ * What went wrong, by its stable name. The first group comes from the engine, the second from this package.
+ *
+ * - `crashed`: the worker died; the next `embed` gets a fresh one with the weights loaded again.
+ * - `superseded`: a newer `latest` prompt took this one's place before it started.
+ * - `released`: the handle was freed.
+ * - `unsupported`: this environment lacks something, such as Web Workers or WebAssembly.
+ */
+export type ErrorCode =
+  | "checkpoint_invalid"
+  | "checkpoint_mismatch"
+  | "checkpoint_hash"
+  | "checkpoint_unreachable"
+  | "image_unreachable"
+  | "image_invalid"
+  | "image_too_large"
+  | "prompt_invalid"
+  | "option_invalid"
+  | "device_unavailable"
+  | "device_lost"
+  | "out_of_memory"
+  | "aborted"
+  | "internal"
+  | "crashed"
+  | "superseded"
+  | "released"
+  | "unsupported";
+
+/** Every error of this package: a sentence that says what to do next, and a stable {@link code}. */
+export class TinySamError extends Error {
+  /** The stable name of this kind of error; the message may change, this does not. */
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "TinySamError";
+    this.code = code;
+  }
+}
+
+/**
+ * The error of a call whose signal was aborted; the signal's reason is its `cause`.
+ * @internal
+ */
+export function aborted(signal?: AbortSignal): TinySamError {
+  return new TinySamError("aborted", "stopped by the caller", { cause: signal?.reason });
+}
+
+/** @internal */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw aborted(signal);
+}
+
+/**
+ * An error as it crosses from a worker: class instances do not survive structured cloning.
+ * @internal
+ */
+export interface WireError {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** @internal */
+export function toWire(error: unknown): WireError {
+  if (error instanceof TinySamError) return { code: error.code, message: error.message };
+  if (error instanceof DOMException && error.name === "AbortError") {
+    return { code: "aborted", message: "stopped by the caller" };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  const code = codeOf(error);
+  return { code: code ?? "internal", message };
+}
+
+/** @internal */
+export function fromWire(wire: WireError): TinySamError {
+  return new TinySamError(wire.code, wire.message);
+}
+
+/**
+ * True for a trap inside WebAssembly: a panic, or memory that ran out. The instance must not be used again.
+ * @internal
+ */
+export function isTrap(error: unknown): boolean {
+  return error instanceof WebAssembly.RuntimeError;
+}
+
+/** The `code` that the engine gives its errors. */
+function codeOf(error: unknown): ErrorCode | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? (error.code as ErrorCode) : undefined;
+}

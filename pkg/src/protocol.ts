@@ -1,0 +1,105 @@
+/**
+ * What the page and the worker say to each other. Written by hand, not with Comlink: a dead worker must
+ * reject what is pending, errors must keep their code, aborting and progress belong to a call, and handles
+ * are numbers that can be freed; Comlink has none of these, and the rest of it is a hundred lines.
+ */
+import type { WireError } from "./errors.js";
+import type { PostableImage } from "./source.js";
+import type { EverythingOptions, PngKind, Progress, Prompt, Rle } from "./types.js";
+import type { PreparedWeights } from "./weights.js";
+
+/** @internal */
+export type EmbeddingId = number;
+/** @internal */
+export type MaskId = number;
+
+/** @internal */
+export interface MaskRecord {
+  readonly id: MaskId;
+  readonly width: number;
+  readonly height: number;
+  readonly score: number;
+  readonly stability: number;
+  readonly area: number;
+  readonly bbox: readonly [x: number, y: number, width: number, height: number];
+  readonly point?: readonly [x: number, y: number];
+}
+
+/** @internal */
+export interface EmbeddingRecord {
+  readonly id: EmbeddingId;
+  readonly width: number;
+  readonly height: number;
+  readonly size: number;
+}
+
+/** @internal */
+export interface EngineRecord {
+  readonly adapter: string;
+  readonly checkpointSha256: string;
+}
+
+/** @internal */
+export interface BatchRecord {
+  readonly masks: readonly MaskRecord[];
+  readonly done: number;
+  readonly total: number;
+}
+
+/**
+ * Every call: what goes in, what comes back, and what is reported meanwhile.
+ * @internal
+ */
+export interface Calls {
+  load: {
+    args: { weights: PreparedWeights; cache: boolean; forceSoftware: boolean };
+    reply: EngineRecord;
+    event: Progress;
+  };
+  embed: { args: { source: PostableImage; size: number }; reply: EmbeddingRecord; event: never };
+  segment: {
+    /** `refine`: the mask whose logits are the mask prompt; they need not leave the worker for it. */
+    args: { embedding: EmbeddingId; prompt: Prompt; refine?: MaskId };
+    reply: readonly MaskRecord[];
+    event: never;
+  };
+  everything: {
+    args: { embedding: EmbeddingId; options: EverythingOptions };
+    reply: readonly MaskRecord[];
+    event: BatchRecord;
+  };
+  logits: { args: { mask: MaskId }; reply: Float32Array<ArrayBuffer>; event: never };
+  bits: { args: { mask: MaskId }; reply: Uint8Array<ArrayBuffer>; event: never };
+  rgba: { args: { mask: MaskId }; reply: Uint8ClampedArray<ArrayBuffer>; event: never };
+  png: { args: { mask: MaskId; kind: PngKind }; reply: Uint8Array<ArrayBuffer>; event: never };
+  rle: { args: { mask: MaskId }; reply: Rle; event: never };
+  counts: { args: { mask: MaskId }; reply: Uint32Array<ArrayBuffer>; event: never };
+  polygons: { args: { mask: MaskId; tolerance: number }; reply: Float32Array<ArrayBuffer>[]; event: never };
+}
+
+/** @internal */
+export type CallName = keyof Calls;
+
+/** @internal */
+export type Request =
+  | { [Name in CallName]: { readonly id: number; readonly name: Name; readonly args: Calls[Name]["args"] } }[CallName]
+  | { readonly abort: number }
+  | { readonly freeEmbedding: EmbeddingId }
+  | { readonly freeMask: MaskId };
+
+/** @internal */
+export type Response =
+  | { readonly id: number; readonly value: Calls[CallName]["reply"] }
+  | { readonly id: number; readonly error: WireError }
+  | { readonly id: number; readonly event: Calls[CallName]["event"] }
+  /** The engine trapped: nothing that it held can be used again. */
+  | { readonly crash: string };
+
+/**
+ * One end of a line between page and engine: a worker, a worker's own scope, or a message port.
+ * @internal
+ */
+export interface Port {
+  postMessage(message: unknown, transfer: Transferable[]): void;
+  addEventListener(type: "message", listener: (event: MessageEvent) => void): void;
+}

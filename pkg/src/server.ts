@@ -1,0 +1,186 @@
+import type { Engine, EngineEmbedding, EngineMask, EngineModule } from "./bindings.js";
+import { TinySamError, isTrap, toWire } from "./errors.js";
+import type { CallName, Calls, EmbeddingId, MaskId, MaskRecord, Port, Request, Response } from "./protocol.js";
+
+/** An embedding must not be freed under a call that borrows it. */
+interface EmbeddingEntry {
+  readonly embedding: EngineEmbedding;
+  borrowed: number;
+  freed: boolean;
+}
+
+/** What a call may do while it runs. */
+interface Context<Name extends CallName> {
+  readonly signal: AbortSignal;
+  readonly report: (event: Calls[Name]["event"]) => void;
+}
+
+type Handlers = {
+  [Name in CallName]: (args: Calls[Name]["args"], context: Context<Name>) => Promise<Calls[Name]["reply"]> | Calls[Name]["reply"];
+};
+
+/**
+ * The engine's side: owns the WebAssembly objects and answers requests on a port. It runs calls as they come;
+ * their order is the other side's business (lane.ts).
+ * @internal
+ */
+export class Server {
+  readonly #port: Port;
+  readonly #loadModule: () => Promise<EngineModule>;
+  readonly #embeddings = new Map<EmbeddingId, EmbeddingEntry>();
+  readonly #masks = new Map<MaskId, EngineMask>();
+  readonly #running = new Map<number, AbortController>();
+  #engine: Engine | undefined;
+  #lastHandle = 0;
+
+  constructor(port: Port, loadModule: () => Promise<EngineModule>) {
+    this.#port = port;
+    this.#loadModule = loadModule;
+    port.addEventListener("message", (event) => void this.#receive(event.data as Request));
+  }
+
+  /** Tells the other side that the engine trapped. A trap leaves the promise of its call pending for ever. */
+  crash(error: unknown): void {
+    this.#send({ crash: error instanceof Error ? error.message : String(error) });
+  }
+
+  /** Frees all that is held. Calls that still run are told to stop. */
+  close(): void {
+    for (const controller of this.#running.values()) controller.abort();
+    for (const mask of this.#masks.values()) mask.free();
+    this.#masks.clear();
+    for (const id of [...this.#embeddings.keys()]) this.#freeEmbedding(id);
+    this.#engine?.free();
+    this.#engine = undefined;
+  }
+
+  async #receive(request: Request): Promise<void> {
+    if ("abort" in request) return this.#running.get(request.abort)?.abort();
+    if ("freeEmbedding" in request) return this.#freeEmbedding(request.freeEmbedding);
+    if ("freeMask" in request) return this.#freeMask(request.freeMask);
+    const { id, name } = request;
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    try {
+      const handler = this.#handlers[name] as (args: unknown, context: Context<CallName>) => unknown;
+      const report = (event: unknown) => this.#send({ id, event: event as never });
+      const value = (await handler(request.args, { signal: controller.signal, report })) as Calls[CallName]["reply"];
+      this.#send({ id, value }, buffersOf(value));
+    } catch (error) {
+      if (isTrap(error)) this.crash(error);
+      else this.#send({ id, error: toWire(error) });
+    } finally {
+      this.#running.delete(id);
+    }
+  }
+
+  #send(response: Response, transfer: Transferable[] = []): void {
+    this.#port.postMessage(response, transfer);
+  }
+
+  readonly #handlers: Handlers = {
+    load: async ({ weights, cache, forceSoftware }, { signal, report }) => {
+      report({ phase: "module" });
+      const module = await this.#loadModule();
+      const options = { cache, forceSoftware, ...(weights.sha256 === undefined ? {} : { sha256: weights.sha256 }) };
+      this.#engine = await module.Engine.load(weights.source, options, report, signal);
+      return { adapter: this.#engine.adapter, checkpointSha256: this.#engine.checkpointSha256 };
+    },
+
+    embed: async ({ source, size }, { signal }) => {
+      if (this.#engine === undefined) throw new TinySamError("internal", "no weights are loaded");
+      try {
+        const embedding = await this.#engine.embed(source, size, signal);
+        const id = ++this.#lastHandle;
+        this.#embeddings.set(id, { embedding, borrowed: 0, freed: false });
+        return { id, width: embedding.width, height: embedding.height, size: embedding.size };
+      } finally {
+        if (typeof source === "object" && "close" in source) source.close();
+      }
+    },
+
+    segment: ({ embedding, prompt, refine }, { signal }) =>
+      this.#borrow(embedding, async (borrowed) => {
+        const full = refine === undefined ? prompt : { ...prompt, mask: this.#mask(refine).logits() };
+        return this.#keep(await borrowed.segment(full, signal));
+      }),
+
+    everything: ({ embedding, options }, { signal, report }) =>
+      this.#borrow(embedding, async (borrowed) => {
+        const masks = await borrowed.everything(
+          options,
+          (batch) => report({ masks: this.#keep(batch.masks), done: batch.done, total: batch.total }),
+          signal,
+        );
+        return this.#keep(masks);
+      }),
+
+    // Copies: what the engine gives may be a view of its memory, which cannot be transferred.
+    logits: ({ mask }) => this.#mask(mask).logits().slice(),
+    bits: ({ mask }) => this.#mask(mask).bits().slice(),
+    rgba: ({ mask }) => this.#mask(mask).rgba().slice(),
+    png: ({ mask, kind }) => this.#mask(mask).png(kind).slice(),
+    rle: ({ mask }) => this.#mask(mask).rle(),
+    counts: ({ mask }) => this.#mask(mask).counts().slice(),
+    polygons: ({ mask, tolerance }) =>
+      this.#mask(mask)
+        .polygons(tolerance)
+        .map((ring) => ring.slice()),
+  };
+
+  async #borrow<T>(id: EmbeddingId, use: (embedding: EngineEmbedding) => Promise<T>): Promise<T> {
+    const entry = this.#embeddings.get(id);
+    if (entry === undefined) throw new TinySamError("released", "this image was freed: embed it again");
+    entry.borrowed += 1;
+    try {
+      return await use(entry.embedding);
+    } finally {
+      entry.borrowed -= 1;
+      if (entry.freed && entry.borrowed === 0) entry.embedding.free();
+    }
+  }
+
+  #mask(id: MaskId): EngineMask {
+    const mask = this.#masks.get(id);
+    if (mask === undefined) throw new TinySamError("released", "this mask was freed: segment again");
+    return mask;
+  }
+
+  #keep(masks: readonly EngineMask[]): MaskRecord[] {
+    return masks.map((mask) => {
+      const id = ++this.#lastHandle;
+      this.#masks.set(id, mask);
+      const [x = 0, y = 0, width = 0, height = 0] = mask.bbox;
+      const point = mask.point;
+      return {
+        id,
+        width: mask.width,
+        height: mask.height,
+        score: mask.score,
+        stability: mask.stability,
+        area: mask.area,
+        bbox: [x, y, width, height],
+        ...(point === undefined ? {} : { point: [point[0] ?? 0, point[1] ?? 0] as const }),
+      };
+    });
+  }
+
+  #freeEmbedding(id: EmbeddingId): void {
+    const entry = this.#embeddings.get(id);
+    if (entry === undefined) return;
+    this.#embeddings.delete(id);
+    entry.freed = true;
+    if (entry.borrowed === 0) entry.embedding.free();
+  }
+
+  #freeMask(id: MaskId): void {
+    this.#masks.get(id)?.free();
+    this.#masks.delete(id);
+  }
+}
+
+/** The buffers of a reply, to be moved, not copied. */
+function buffersOf(value: unknown): Transferable[] {
+  if (Array.isArray(value)) return value.flatMap(buffersOf);
+  return ArrayBuffer.isView(value) ? [value.buffer as ArrayBuffer] : [];
+}

@@ -1,0 +1,85 @@
+/** A position in pixels of the original image (after its EXIF orientation), origin top left. */
+export type Point = readonly [x: number, y: number];
+
+/** A rectangle in pixels of the original image: its top left corner and its sides. */
+export type Box = readonly [x: number, y: number, width: number, height: number];
+
+/** What a {@link Point} says: 1 is on the object, 0 is not. */
+export type Label = 0 | 1;
+
+/**
+ * What to segment. `points` (with `box`) make one joint prompt; `boxes` are a batch of separate prompts.
+ * Every coordinate is in pixels of the original image.
+ */
+export interface Prompt {
+  /** Points on the object, or off it, as {@link labels} says. */
+  readonly points?: readonly Point[];
+  /** One for each point; without labels every point is on the object. */
+  readonly labels?: readonly Label[];
+  /** One box around the object; points refine it. */
+  readonly box?: Box;
+  /** Several boxes, decoded as one batch: one result for each box, in their order. */
+  readonly boxes?: readonly Box[];
+  /** Low-resolution logits of an earlier mask, `(size / 4)²` of them: see {@link Mask.logits}. */
+  readonly mask?: Float32Array;
+  /** Give the three masks that the model proposes, best first, in place of the best one. */
+  readonly multimask?: boolean;
+}
+
+/** A source of pixels. Nothing given here is consumed: bitmaps and frames stay the caller's. */
+export type ImageSource =
+  | string
+  | URL
+  | Blob
+  | ImageBitmap
+  | ImageData
+  | HTMLImageElement
+  | HTMLCanvasElement
+  | OffscreenCanvas
+  | HTMLVideoElement
+  | VideoFrame;
+
+/** A source of weights: a URL, or the bytes of a `.pth` or `.safetensors` file in whatever form they are at hand. */
+export type WeightsSource = string | URL | Blob | ArrayBuffer | Uint8Array | Response;
+
+/** How far loading has come. */
+export interface Progress {
+  /**
+   * `module`: fetching and compiling the engine; `download`: fetching the weights; `verify`: checking their
+   * hash; `prepare`: building the network; `warmup`: the first run on the device, which compiles shaders.
+   */
+  readonly phase: "module" | "download" | "verify" | "prepare" | "warmup";
+  /** Bytes so far, where bytes are counted. */
+  readonly loaded?: number;
+  /** Bytes in all, where that is known. */
+  readonly total?: number;
+}
+
+/** COCO's compressed run-length encoding: column-major runs, background first. */
+export interface Rle {
+  /** `[height, width]` of the original image, in COCO's order. */
+  readonly size: readonly [height: number, width: number];
+  /** The runs in COCO's compressed text. */
+  readonly counts: string;
+}
+
+/** What a PNG of a mask shows: the mask, white on black; the object cut out; the photo with the mask laid over it. */
+export type PngKind = "mask" | "cutout" | "overlay";
+
+/** Options of `everything`; the defaults are the paper's. */
+export interface EverythingOptions {
+  /** Points along each side of the fine grid, a multiple of 4; the coarse grid has a quarter of them. Default 32. */
+  readonly pointsPerSide?: number;
+  /** Keep masks whose predicted IoU is over this. Default 0.88. */
+  readonly predIouThresh?: number;
+  /** Keep masks at least this stable. Default 0.95. */
+  readonly stabilityScoreThresh?: number;
+  /** How far the threshold moves to measure stability, in logits. Default 1. */
+  readonly stabilityScoreOffset?: number;
+  /** Pixels with logits over this need no second look. Default 8.5. */
+  readonly confidentLogit?: number;
+  /** Of two masks whose boxes overlap by more than this IoU, the better one stays. Default 0.7. */
+  readonly boxNmsThresh?: number;
+  /** Remove islands and holes smaller than this many pixels. Default 0: none. */
+  readonly minMaskRegionArea?: number;
+}

@@ -1,0 +1,6 @@
+import * as module from "./webgpu/tinysam.js";
+import { serveWorker } from "./worker.js";
+
+// One worker script for each module, so that nothing in a worker is imported dynamically: bundlers that make
+// workers of the classic kind (Vite, unless told otherwise) cannot split them.
+serveWorker(module);

@@ -1,0 +1,33 @@
+//! What is refused before anything is allocated for it. TinySAM's own files need a sixth of the room at most.
+
+use super::tensor_file::{element_count, invalid};
+use crate::Result;
+
+/// Bytes of a file (the official ones have 41 million).
+pub const FILE: usize = 256 << 20;
+/// Bytes of all entries of a zip that are read, unpacked, together.
+pub const UNPACKED: u64 = 256 << 20;
+/// Bytes of a zip's central directory, of a pickle or of a `.safetensors` header (theirs: 35, 70 and 50 thousand).
+pub const HEADER: usize = 1 << 20;
+/// Tensors in a file (439).
+pub const TENSORS: usize = 4096;
+/// Elements of one tensor (590 000).
+pub const ELEMENTS: usize = 64 << 20;
+/// Axes of a tensor (4).
+pub const AXES: usize = 8;
+/// Bytes of a tensor's name (72).
+pub const NAME: usize = 256;
+
+/// Refuses a name or shape that no tensor of ours could have.
+pub(super) fn check_tensor(name: &str, shape: &[usize]) -> Result<()> {
+    if name.len() > NAME {
+        return Err(invalid(format!("a tensor's name has {} bytes, at most {NAME} are read", name.len())));
+    }
+    if shape.len() > AXES {
+        return Err(invalid(format!("tensor {name:?} has {} axes, at most {AXES} are read", shape.len())));
+    }
+    match element_count(shape) {
+        Some(count) if count <= ELEMENTS => Ok(()),
+        _ => Err(invalid(format!("tensor {name:?} of shape {shape:?} has more than {ELEMENTS} elements"))),
+    }
+}

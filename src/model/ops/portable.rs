@@ -1,0 +1,117 @@
+//! The operations in burn's own terms: what each one means, and what a device without a fused one runs.
+
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Tensor, activation, module};
+
+use super::{Activation, Bottleneck, Conv3x3, Depthwise3x3, Linear, Norm, Window};
+
+fn activate<const D: usize>(x: Tensor<D>, function: Activation) -> Tensor<D> {
+    match function {
+        Activation::None => x,
+        Activation::Gelu => activation::gelu(x),
+        Activation::Relu => activation::relu(x),
+    }
+}
+
+pub fn linear(x: Tensor<3>, layer: &Linear, function: Activation, residual: Option<Tensor<3>>) -> Tensor<3> {
+    let [b, l, c] = x.dims();
+    let out = layer.weight.dims()[1];
+    let y = x.reshape([b * l, c]).matmul(layer.weight.clone()) + layer.bias.clone().unsqueeze();
+    let y = y.reshape([b, l, out]);
+    activate(if let Some(r) = residual { y + r } else { y }, function)
+}
+
+pub fn layer_norm(x: Tensor<3>, norm: &Norm, function: Activation) -> Tensor<3> {
+    let (variance, mean) = x.clone().var_mean_bias(2);
+    let x = (x - mean) / (variance + norm.epsilon).sqrt();
+    activate(x * norm.weight.clone().unsqueeze() + norm.bias.clone().unsqueeze(), function)
+}
+
+/// `[H, W, C]` → `[1, C, H, W]`, a view.
+fn to_nchw(x: Tensor<3>) -> Tensor<4> {
+    x.permute([2, 0, 1]).unsqueeze_dim(0)
+}
+
+/// `[1, C, H, W]` → `[H, W, C]`, a view.
+fn to_hwc(x: Tensor<4>) -> Tensor<3> {
+    x.squeeze_dim::<3>(0).permute([1, 2, 0])
+}
+
+pub fn conv3x3(x: Tensor<3>, conv: &Conv3x3, stride: usize, function: Activation) -> Tensor<3> {
+    let channels = x.dims()[2];
+    let out = conv.weight.dims()[1];
+    let weight = conv.weight.clone().reshape([3, 3, channels, out]).permute([3, 2, 0, 1]); // [out, in, 3, 3]
+    let options = ConvOptions::new([stride, stride], [1, 1], [1, 1], 1);
+    let y = module::conv2d(to_nchw(x), weight, Some(conv.bias.clone()), options);
+    activate(to_hwc(y), function)
+}
+
+fn depthwise(x: Tensor<3>, conv: &Depthwise3x3, stride: usize, function: Activation) -> Tensor<3> {
+    let channels = x.dims()[2];
+    let weight = conv.weight.clone().reshape([3, 3, 1, channels]).permute([3, 2, 0, 1]); // [C, 1, 3, 3]
+    let options = ConvOptions::new([stride, stride], [1, 1], [1, 1], channels);
+    let y = module::conv2d(to_nchw(x), weight, Some(conv.bias.clone()), options);
+    activate(to_hwc(y), function)
+}
+
+pub fn depthwise3x3(x: Tensor<3>, conv: &Depthwise3x3) -> Tensor<3> {
+    depthwise(x, conv, 1, Activation::None)
+}
+
+pub fn bottleneck(x: Tensor<3>, block: &Bottleneck) -> Tensor<3> {
+    let y = super::linear(x.clone(), &block.expand, Activation::Gelu, None);
+    let y = depthwise(y, &block.depthwise, block.stride, Activation::Gelu);
+    if block.residual {
+        super::linear(y, &block.project, Activation::Gelu, Some(x))
+    } else {
+        super::linear(y, &block.project, Activation::None, None)
+    }
+}
+
+pub fn window_attention(qkv: Tensor<3>, window: &Window) -> Tensor<3> {
+    let [h, w, packed] = qkv.dims();
+    let (side, heads) = (window.side, window.bias.dims()[0]);
+    let cells = side * side;
+    let channels = packed / 3;
+    let depth = channels / heads;
+    let (rows, columns) = (h.div_ceil(side), w.div_ceil(side));
+    let (padded_h, padded_w) = (rows * side, columns * side);
+
+    // The padded cells: zeros everywhere but there, plus the pad where there is no cell.
+    let pad = window.pad.clone().reshape([1, 1, packed]);
+    let mut qkv = qkv;
+    if padded_w > w {
+        qkv = Tensor::cat(vec![qkv, pad.clone().expand([h, padded_w - w, packed])], 1);
+    }
+    if padded_h > h {
+        qkv = Tensor::cat(vec![qkv, pad.expand([padded_h - h, padded_w, packed])], 0);
+    }
+    let qkv = qkv
+        .reshape([rows, side, columns, side, heads, 3, depth])
+        .permute([5, 0, 2, 4, 1, 3, 6]) // [3, rows, columns, heads, side, side, depth]
+        .reshape([3, rows * columns, heads, cells, depth]);
+    let part = |i: usize| qkv.clone().slice([i..i + 1]).squeeze_dim::<4>(0); // [windows, heads, cells, depth]
+    let scores = part(0).matmul(part(1).swap_dims(2, 3)) / (depth as f64).sqrt();
+    let scores = scores + window.bias.clone().unsqueeze();
+    activation::softmax(scores, 3)
+        .matmul(part(2)) // [windows, heads, cells, depth]
+        .reshape([rows, columns, heads, side, side, depth])
+        .permute([0, 3, 1, 4, 2, 5]) // [rows, side, columns, side, heads, depth]
+        .reshape([padded_h, padded_w, channels])
+        .slice([0..h, 0..w])
+}
+
+pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
+    let [b, l, channels] = q.dims();
+    let batch = b.max(k.dims()[0]).max(v.dims()[0]);
+    let depth = channels / heads;
+    let split = |x: Tensor<3>| {
+        let [b, l, _] = x.dims();
+        x.reshape([b, l, heads, depth]).swap_dims(1, 2) // [B, heads, L, depth]
+    };
+    let scores = split(q).matmul(split(k).swap_dims(2, 3)) / (depth as f64).sqrt();
+    activation::softmax(scores, 3)
+        .matmul(split(v)) // [B, heads, Lq, depth]
+        .swap_dims(1, 2)
+        .reshape([batch, l, channels])
+}

@@ -1,0 +1,125 @@
+//! A prompt as a person gives it, checked, and brought to model pixels.
+
+use crate::image::Frame;
+use crate::model;
+use crate::{Error, Result};
+
+/// Points, a box, a mask, or some of each, which together say what one object is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prompt {
+    /// `[x, y]`, original pixels.
+    pub points: Vec<[f32; 2]>,
+    /// For each point, 1 if it is in the foreground and 0 if it is not; empty if all are.
+    pub labels: Vec<u8>,
+    /// `[x, y, width, height]`, original pixels.
+    pub bbox: Option<[f32; 4]>,
+    /// Low-res logits of an earlier answer on the same picture, `[S/4, S/4]`.
+    pub mask: Option<Vec<f32>>,
+}
+
+impl Prompt {
+    /// One foreground point.
+    pub fn point(x: f32, y: f32) -> Self {
+        Prompt { points: vec![[x, y]], ..Default::default() }
+    }
+
+    /// One box, `[x, y, width, height]`.
+    pub fn bbox(bbox: [f32; 4]) -> Self {
+        Prompt { bbox: Some(bbox), ..Default::default() }
+    }
+
+    /// The prompt in model pixels. Boxes are clipped to the picture.
+    ///
+    /// # Errors
+    /// `prompt_invalid` if there is neither a point nor a box, if labels and points differ in number, if a number is
+    /// not finite, if a point lies outside the picture or a box touches none of it, or if the mask is not as large as
+    /// this picture's low-res logits.
+    pub(super) fn resolve(&self, frame: &Frame) -> Result<model::Prompt> {
+        let invalid = |text: String| Err(Error::PromptInvalid(text));
+        let (width, height) = (frame.original.0 as f32, frame.original.1 as f32);
+        if self.points.is_empty() && self.bbox.is_none() {
+            return invalid("it has neither a point nor a box".into());
+        }
+        if !self.labels.is_empty() && self.labels.len() != self.points.len() {
+            return invalid(format!("{} labels for {} points", self.labels.len(), self.points.len()));
+        }
+        if let Some(label) = self.labels.iter().find(|label| **label > 1) {
+            return invalid(format!("label {label}; labels are 1 (foreground) and 0 (background)"));
+        }
+        let mut points = Vec::with_capacity(self.points.len());
+        for (i, [x, y]) in self.points.iter().enumerate() {
+            // Written so that a NaN is outside.
+            if !(0.0..=width).contains(x) || !(0.0..=height).contains(y) {
+                return invalid(format!("point ({x}, {y}) is not in the picture of {width}×{height}"));
+            }
+            points.push((frame.to_model(*x, *y), self.labels.get(i) != Some(&0)));
+        }
+        let corners = match self.bbox {
+            None => None,
+            Some([x, y, w, h]) => {
+                let (x0, y0) = (x.max(0.0), y.max(0.0));
+                let (x1, y1) = ((x + w).min(width), (y + h).min(height));
+                let finite = [x, y, w, h].iter().all(|v| v.is_finite());
+                if !finite || x1 <= x0 || y1 <= y0 {
+                    return invalid(format!(
+                        "box [x {x}, y {y}, width {w}, height {h}] covers nothing of the picture of {width}×{height}"
+                    ));
+                }
+                let ((x0, y0), (x1, y1)) = (frame.to_model(x0, y0), frame.to_model(x1, y1));
+                Some([x0, y0, x1, y1])
+            }
+        };
+        if let Some(mask) = &self.mask {
+            let side = frame.low_res_side() as usize;
+            if mask.len() != side * side {
+                return invalid(format!("its mask has {} logits, this picture's have {side}×{side}", mask.len()));
+            }
+            if mask.iter().any(|v| !v.is_finite()) {
+                return invalid("its mask holds a logit that is no number".into());
+            }
+        }
+        Ok(model::Prompt { points, corners })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(prompt: Prompt) -> Result<model::Prompt> {
+        prompt.resolve(&Frame::new(640, 480, 256).unwrap())
+    }
+
+    fn code(prompt: Prompt) -> &'static str {
+        resolve(prompt).unwrap_err().code()
+    }
+
+    #[test]
+    fn boxes_are_clipped_and_scaled() {
+        let prompt = resolve(Prompt::bbox([-10.0, 240.0, 330.0, 1000.0])).unwrap();
+        assert_eq!(prompt.corners, Some([0.0, 96.0, 128.0, 192.0]));
+    }
+
+    #[test]
+    fn points_are_foreground_unless_said_otherwise() {
+        let prompt = Prompt { points: vec![[640.0, 480.0], [0.0, 0.0]], labels: vec![1, 0], ..Default::default() };
+        let expected = vec![((256.0, 192.0), true), ((0.0, 0.0), false)];
+        assert_eq!(resolve(prompt).unwrap().points, expected);
+        assert!(resolve(Prompt::point(1.0, 1.0)).unwrap().points[0].1);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let point = Prompt::point(1.0, 1.0);
+        assert_eq!(code(Prompt::default()), "prompt_invalid");
+        assert_eq!(code(Prompt { labels: vec![1, 1], ..point.clone() }), "prompt_invalid");
+        assert_eq!(code(Prompt { labels: vec![2], ..point.clone() }), "prompt_invalid");
+        assert_eq!(code(Prompt::point(f32::NAN, 1.0)), "prompt_invalid");
+        assert_eq!(code(Prompt::point(640.5, 1.0)), "prompt_invalid");
+        assert_eq!(code(Prompt::bbox([0.0, 0.0, 0.0, 5.0])), "prompt_invalid");
+        assert_eq!(code(Prompt::bbox([f32::NAN, 0.0, 5.0, 5.0])), "prompt_invalid");
+        assert_eq!(code(Prompt::bbox([0.0, 0.0, f32::INFINITY, 5.0])), "prompt_invalid");
+        assert_eq!(code(Prompt { mask: Some(vec![0.0; 5]), ..point.clone() }), "prompt_invalid");
+        assert_eq!(code(Prompt { mask: Some(vec![f32::NAN; 64 * 64]), ..point }), "prompt_invalid");
+    }
+}

@@ -1,0 +1,3 @@
+import * as tinysam from "tinysam";
+
+Object.assign(globalThis, { tinysam });

@@ -1,0 +1,73 @@
+import { execFileSync } from "node:child_process";
+import { copyFileSync, cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "vite";
+import webpack from "webpack";
+
+const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
+const ROOT = dirname(dirname(HERE));
+/** Types of the package are checked as in an application that skips nothing. */
+const TYPES = ["--ignoreConfig", "--noEmit", "--strict", "--target", "ES2022", "--lib", "ES2022,DOM,DOM.Iterable"];
+
+/** Packs and installs the package, and builds it into an application with each bundler and with none. */
+export async function buildApps(folder: string) {
+  const app = join(folder, "app");
+  const installed = install(folder, app);
+  copyFileSync(join(HERE, "apps/main.ts"), join(app, "main.ts"));
+  copyFileSync(join(HERE, "apps/index.html"), join(app, "index.html"));
+  checkTypes(app);
+
+  const vite = join(folder, "vite");
+  await build({ root: app, base: "./", configFile: false, logLevel: "warn", build: { outDir: vite, emptyOutDir: true } });
+
+  const bundled = join(folder, "webpack");
+  await bundle(app, bundled);
+
+  const bare = join(folder, "bare");
+  cpSync(join(installed, "dist"), join(bare, "tinysam"), { recursive: true });
+  copyFileSync(join(HERE, "apps/bare.html"), join(bare, "index.html"));
+
+  // The page as its own scripts build it, which check its types, too.
+  const page = ["run", "--silent", "build", "--", "--logLevel", "warn", "--emptyOutDir", "--outDir", join(folder, "www")];
+  execFileSync("npm", page, { cwd: join(ROOT, "www"), stdio: "inherit" });
+  return {
+    installed,
+    "/vite/": vite,
+    "/webpack/": bundled,
+    "/bare/": bare,
+    "/page/": join(folder, "www"),
+    "/photos/": join(ROOT, "www/public/photos"),
+  };
+}
+
+function install(folder: string, app: string): string {
+  mkdirSync(app);
+  writeFileSync(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }));
+  execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: join(ROOT, "pkg") });
+  const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz"));
+  if (tarball === undefined) throw new Error("npm pack made no tarball");
+  execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", join(folder, tarball)], { cwd: app });
+  return join(app, "node_modules/tinysam");
+}
+
+function checkTypes(app: string): void {
+  const tsc = createRequire(import.meta.url).resolve("typescript/package.json");
+  const bin = join(dirname(tsc), "bin/tsc");
+  for (const modules of [["--module", "ESNext", "--moduleResolution", "Bundler"], ["--module", "NodeNext"]]) {
+    execFileSync(process.execPath, [bin, ...TYPES, ...modules, "main.ts"], { cwd: app, stdio: "inherit" });
+  }
+}
+
+async function bundle(app: string, out: string): Promise<void> {
+  // webpack itself reads no TypeScript; the application has no types that matter at run time.
+  copyFileSync(join(app, "main.ts"), join(app, "main.js"));
+  const compiler = webpack({ mode: "production", context: app, entry: "./main.js", output: { path: out, filename: "main.js" } });
+  if (compiler === null) throw new Error("webpack made no compiler");
+  const stats = await new Promise<webpack.Stats | undefined>((resolve, reject) =>
+    compiler.run((error, result) => (error ? reject(error) : resolve(result))),
+  );
+  if (stats === undefined || stats.hasErrors() || stats.hasWarnings()) throw new Error(`webpack: ${stats?.toString()}`);
+  copyFileSync(join(HERE, "apps/webpack.html"), join(out, "index.html"));
+}

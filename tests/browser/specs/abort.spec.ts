@@ -1,0 +1,104 @@
+import { expect, test } from "../fixtures.ts";
+
+test("loading stops while weights download", async ({ app }) => {
+  const page = await app.open();
+  const result = await page.evaluate(async () => {
+    const controller = new AbortController();
+    const phases: string[] = [];
+    const loading = tinysam.TinySam.load({
+      weights: "/faulty/stall/models/formula.safetensors",
+      signal: controller.signal,
+      onProgress: ({ phase, loaded }) => {
+        phases.push(phase);
+        if (phase === "download" && (loaded ?? 0) > 1e6) controller.abort("enough");
+      },
+    });
+    return loading.then(
+      () => undefined,
+      (error) => ({ code: error.code, cause: error.cause, phases: [...new Set(phases)], kept: error instanceof tinysam.TinySamError }),
+    );
+  });
+  expect(result).toEqual({ code: "aborted", cause: "enough", phases: ["module", "download"], kept: true });
+  // Workers of a load that was stopped do not stay.
+  await expect.poll(() => page.workers().length).toBe(0);
+});
+
+test("loading stops in every later phase, and can be done again", async ({ app }) => {
+  const page = await app.open();
+  const codes = await page.evaluate(async () => {
+    const load = (stopAt: string) => {
+      const controller = new AbortController();
+      return tinysam.TinySam.load({
+        weights: "/models/formula.safetensors",
+        size: 64,
+        signal: controller.signal,
+        onProgress: ({ phase }) => phase === stopAt && controller.abort(),
+      }).then(
+        (sam) => (sam.free(), "loaded"),
+        (error) => error.code as string,
+      );
+    };
+    const controller = new AbortController();
+    controller.abort();
+    const before = await tinysam.TinySam.load({ signal: controller.signal }).catch((error) => error.code as string);
+    return [before, await load("module"), await load("prepare"), await load("never")];
+  });
+  expect(codes).toEqual(["aborted", "aborted", "aborted", "loaded"]);
+});
+
+test("embedding and segmenting stop: before they start, waiting, and running", async ({ app }) => {
+  const page = await app.open();
+  const result = await page.evaluate(async () => {
+    const code = (promise: Promise<unknown>) => promise.then(() => "done", (error) => error.code as string);
+    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 512 });
+    const photo = await (await fetch("/photos/coffee.png")).blob();
+    const over = AbortSignal.abort();
+
+    const before = await code(sam.embed(photo, { signal: over }));
+    const running = new AbortController();
+    const waiting = new AbortController();
+    const first = code(sam.embed(photo, { signal: running.signal }));
+    const second = code(sam.embed(photo, { signal: waiting.signal }));
+    const third = sam.embed(photo);
+    waiting.abort();
+    setTimeout(() => running.abort(), 30);
+    const begun = performance.now();
+    const firstCode = await first;
+    const waited = performance.now() - begun;
+    const image = await third;
+
+    const segmentBefore = await code(image.segment({ points: [[9, 9]] }, { signal: over }));
+    const segmenting = new AbortController();
+    const one = code(image.segment({ points: [[9, 9]] }, { signal: segmenting.signal }));
+    const two = code(image.segment({ points: [[9, 9]] }, { signal: segmenting.signal }));
+    segmenting.abort();
+    const after = await code(image.segment({ points: [[9, 9]] }));
+    return { before, first: firstCode, second: await second, waited, segmentBefore, one: await one, two: await two, after };
+  });
+  expect(result).toMatchObject({
+    before: "aborted",
+    first: "aborted",
+    second: "aborted",
+    segmentBefore: "aborted",
+    one: "aborted",
+    two: "aborted",
+    after: "done",
+  });
+  // The caller is let go at once, even where the engine cannot stop in the middle of a step.
+  expect(result.waited).toBeLessThan(200);
+});
+
+test("newest wins: waiting prompts of a pointer are superseded", async ({ app }) => {
+  const page = await app.open();
+  const outcomes = await page.evaluate(async () => {
+    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    using image = await sam.embed("/photos/coffee.png");
+    const hover = (x: number) =>
+      image.segment({ points: [[x, 200]] }, { latest: true }).then(
+        (masks) => `mask of ${masks.length}`,
+        (error) => error.code as string,
+      );
+    return Promise.all([hover(10), hover(20), hover(30), hover(40)]);
+  });
+  expect(outcomes).toEqual(["mask of 1", "superseded", "superseded", "mask of 1"]);
+});

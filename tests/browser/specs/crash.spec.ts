@@ -1,0 +1,46 @@
+import { expect, test } from "../fixtures.ts";
+
+test("a worker that dies is replaced, and nothing waits for ever", async ({ app, errors }) => {
+  errors.expectError(/the end of this worker/);
+  const page = await app.open();
+  await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256 });
+    const image = await sam.embed("/photos/coffee.png");
+    const [mask] = await image.segment({ points: [[180, 160]] });
+    Object.assign(globalThis, { held: { sam, image, mask, area: mask!.area } });
+  });
+  const [worker] = page.workers();
+  // Everything that kills an engine, a panic above all, reaches the page as an uncaught error of its worker.
+  const pending = page.evaluate(async () => {
+    const { sam, image } = (globalThis as never as { held: Held }).held;
+    const code = (promise: Promise<unknown>) => promise.then(() => "done", (error) => error.code as string);
+    return Promise.all([code(sam.embed("/photos/coffee.png", { size: 1024 })), code(image.segment({ points: [[1, 1]] }))]);
+  });
+  await worker!.evaluate(() => {
+    setTimeout(() => {
+      throw new Error("the end of this worker");
+    });
+  });
+  expect(await pending).toEqual(["crashed", "crashed"]);
+
+  const after = await page.evaluate(async () => {
+    const { sam, image, mask, area } = (globalThis as never as { held: Held }).held;
+    const code = (promise: Promise<unknown>) => promise.then(() => "done", (error) => error.code as string);
+    const old = [await code(image.segment({ points: [[1, 1]] })), await code(mask.logits())];
+    image.free();
+    mask.free();
+    const fresh = await sam.embed("/photos/coffee.png");
+    const [again] = await fresh.segment({ points: [[180, 160]] });
+    return { old, same: again!.area === area, device: sam.device.kind };
+  });
+  expect(after).toEqual({ old: ["crashed", "crashed"], same: true, device: "cpu" });
+  expect(page.workers()).toHaveLength(1);
+  expect(page.workers()[0]).not.toBe(worker);
+});
+
+interface Held {
+  sam: import("tinysam").TinySam;
+  image: import("tinysam").SamImage;
+  mask: import("tinysam").Mask;
+  area: number;
+}

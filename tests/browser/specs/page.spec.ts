@@ -1,0 +1,104 @@
+import { readFileSync } from "node:fs";
+import type { Page } from "@playwright/test";
+import { expect, test } from "../fixtures.ts";
+
+/** The page on the CPU, small and with the test weights, ready for a click. */
+async function openPage(page: Page, address: string, size = 256): Promise<void> {
+  await page.goto(`${address}/page/?weights=../models/formula.safetensors&device=cpu&size=${size}`);
+  await expect(page.locator("#machine-facts")).toContainText("Encode", { timeout: 60_000 });
+}
+
+async function clickPhoto(page: Page, x: number, y: number, options: { button?: "right"; modifiers?: ["Alt"] } = {}): Promise<void> {
+  const box = (await page.locator("#canvas").boundingBox())!;
+  await page.locator("#canvas").click({ position: { x: box.width * x, y: box.height * y }, ...options });
+}
+
+const score = (page: Page) => page.locator("#mask-facts dd").first();
+
+test("click, exclude, box, undo, clear, save", async ({ page, address }) => {
+  await openPage(page, address);
+  await expect(page.locator("#device-chip")).toHaveText("CPU");
+  await expect(page.locator("#machine-facts")).toContainText("the CPU was asked for");
+  await expect(page.locator("#checkpoint-note")).toContainText("formula.safetensors");
+
+  await clickPhoto(page, 0.45, 0.45);
+  await expect(score(page)).toHaveText(/^[01]\.\d{3}$/);
+  const one = await page.locator("#mask-facts").innerText();
+  await expect(page.locator("#machine-facts")).toContainText("Decode");
+
+  await clickPhoto(page, 0.3, 0.6, { button: "right" });
+  await expect(page.locator("#mask-facts")).not.toHaveText(one);
+  await clickPhoto(page, 0.6, 0.3, { modifiers: ["Alt"] });
+  await page.locator("#undo").click();
+  await page.locator("#undo").click();
+  await expect.poll(() => page.locator("#mask-facts").innerText()).toBe(one);
+
+  const saving = page.waitForEvent("download");
+  await page.locator("#save-mask").click();
+  const file = readFileSync(await (await saving).path());
+  expect([...file.subarray(0, 4)]).toEqual([0x89, 0x50, 0x4e, 0x47]);
+
+  const stage = (await page.locator("#canvas").boundingBox())!;
+  await page.mouse.move(stage.x + stage.width * 0.3, stage.y + stage.height * 0.35);
+  await page.mouse.down();
+  await page.mouse.move(stage.x + stage.width * 0.6, stage.y + stage.height * 0.6, { steps: 4 });
+  await page.mouse.up();
+  await expect.poll(() => page.locator("#mask-facts").innerText()).not.toBe(one);
+  await page.locator("#clear").click();
+  await expect(page.locator("#mask-facts")).toBeHidden();
+});
+
+test("the keyboard alone does it", async ({ page, address }) => {
+  await openPage(page, address);
+  await page.locator("#canvas").focus();
+  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("Enter");
+  await expect(score(page)).toBeVisible();
+  const one = await page.locator("#mask-facts").innerText();
+  await page.keyboard.press("Shift+ArrowDown");
+  await page.keyboard.press("Alt+Enter");
+  await expect.poll(() => page.locator("#mask-facts").innerText()).not.toBe(one);
+  await page.keyboard.press("Control+z");
+  await expect.poll(() => page.locator("#mask-facts").innerText()).toBe(one);
+  await page.keyboard.press("b");
+  for (let i = 0; i < 3; i++) await page.keyboard.press("Shift+ArrowRight");
+  for (let i = 0; i < 3; i++) await page.keyboard.press("Shift+ArrowDown");
+  await page.keyboard.press("b");
+  await expect.poll(() => page.locator("#mask-facts").innerText()).not.toBe(one);
+  await page.keyboard.press("Escape");
+  await expect(page.locator("#mask-facts")).toBeHidden();
+});
+
+test("a photo and a checkpoint of one's own, and what is neither", async ({ page, address }) => {
+  await openPage(page, address, 256);
+  await page.locator("#photo-file").setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from("no photo") });
+  await expect(page.locator("#error")).toContainText("notes.png");
+
+  const chelsea = await (await fetch(`${address}/photos/chelsea.png`)).arrayBuffer();
+  await page.locator("#photo-file").setInputFiles({ name: "cat.png", mimeType: "image/png", buffer: Buffer.from(chelsea) });
+  await expect(page.locator("#error")).toBeHidden();
+  await clickPhoto(page, 0.5, 0.5);
+  await expect(score(page)).toBeVisible();
+
+  await page.locator("#checkpoint-file").setInputFiles({ name: "broken.pth", mimeType: "", buffer: Buffer.from("PK, but no more") });
+  await expect(page.locator("#error")).toHaveAttribute("data-code", /^checkpoint_/);
+  const formula = await (await fetch(`${address}/models/formula.safetensors`)).arrayBuffer();
+  await page.locator("#checkpoint-file").setInputFiles({ name: "mine.safetensors", mimeType: "", buffer: Buffer.from(formula) });
+  await expect(page.locator("#checkpoint-note")).toContainText("a file of yours");
+  await expect(page.locator("#error")).toBeHidden();
+  await expect(page.locator("#machine-facts")).toContainText("Encode", { timeout: 60_000 });
+});
+
+for (const [name, width, height] of [["phone", 360, 740], ["tablet", 820, 1100], ["desktop", 1440, 900]] as const) {
+  for (const colorScheme of ["light", "dark"] as const) {
+    test(`looks: ${name}, ${colorScheme}`, async ({ page, address }, info) => {
+      await page.setViewportSize({ width, height });
+      await page.emulateMedia({ colorScheme });
+      await openPage(page, address, 64);
+      await clickPhoto(page, 0.5, 0.5);
+      await expect(score(page)).toBeVisible();
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+      await page.screenshot({ path: info.outputPath(`${name}-${colorScheme}.png`), fullPage: true });
+    });
+  }
+}

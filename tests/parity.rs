@@ -1,0 +1,114 @@
+//! The whole network on the CPU against the reference's numbers (tests/fixtures/goldens), at every size.
+//!
+//! The same comparison runs in browsers and on GPUs: `cargo xtask verify`.
+
+use std::sync::OnceLock;
+
+use burn::tensor::Device;
+use futures_lite::future::block_on;
+use tinysam::checkpoint::Checkpoint;
+use tinysam::image::Image;
+use tinysam::mask::Rle;
+use tinysam::segment::{Batch, EverythingOptions, Prompt, Sam, TracedPrompt};
+use tinysam_golden::everything::RunMask;
+use tinysam_golden::{Comparer, Everything, Golden, Report, fixture, formula, synth};
+
+/// The formula checkpoint of seed 0, through the loader.
+fn sam() -> &'static Sam {
+    static SAM: OnceLock<Sam> = OnceLock::new();
+    SAM.get_or_init(|| {
+        let checkpoint = Checkpoint::from_bytes(formula::formula_safetensors(0)).unwrap();
+        Sam::load(&checkpoint, &Device::flex()).unwrap()
+    })
+}
+
+fn compare(name: &str, image: &Image) -> Report {
+    let golden = Golden::open(&fixture(&format!("goldens/{name}.json"))).unwrap();
+    assert_eq!(golden.original, (image.width(), image.height()));
+    assert_eq!(golden.image_sha256.as_deref().unwrap_or_default(), synth::image_sha256(image.rgb()));
+    let prompts: Vec<_> = golden
+        .prompts
+        .iter()
+        .map(|(name, p)| {
+            let labels = p.labels.iter().map(|l| *l as u8).collect();
+            let prompt = Prompt { points: p.points.clone(), labels, bbox: p.bbox, mask: None };
+            (name.clone(), TracedPrompt { prompt, mask_from: p.mask_from.clone() })
+        })
+        .collect();
+    let mut comparer = Comparer::new(&golden, tinysam_golden::Device::Cpu);
+    block_on(sam().trace(image, golden.size, &prompts, &mut |name, shape, data| comparer.observe(name, shape, data)))
+        .unwrap();
+    comparer.finish()
+}
+
+fn synthetic() -> Image {
+    Image::from_rgb(640, 480, synth::synth(640, 480)).unwrap()
+}
+
+#[track_caller]
+fn assert_passed(report: Report) {
+    println!("{report}");
+    assert!(report.passed(), "{report}");
+}
+
+#[test]
+fn at_256_pixels() {
+    assert_passed(compare("golden_256_synth", &synthetic()));
+}
+
+#[test]
+fn at_512_pixels() {
+    assert_passed(compare("golden_512_synth", &synthetic()));
+}
+
+#[test]
+fn at_1024_pixels() {
+    assert_passed(compare("golden_1024_synth", &synthetic()));
+}
+
+#[test]
+fn on_a_photo() {
+    let file = std::io::BufReader::new(std::fs::File::open(fixture("photos/coffee.png")).unwrap());
+    let mut reader = png::Decoder::new(file).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgb, png::BitDepth::Eight));
+    assert_passed(compare("golden_1024_coffee", &Image::from_rgb(info.width, info.height, pixels).unwrap()));
+}
+
+#[test]
+fn everything_at_256_pixels() {
+    let golden = Everything::open(&fixture("goldens/everything_256_synth.json")).unwrap();
+    let config = &golden.config;
+    let options = EverythingOptions {
+        points_per_side: config.points_per_side,
+        pred_iou_thresh: config.pred_iou_thresh as f32,
+        stability_score_thresh: config.stability_score_thresh as f32,
+        stability_score_offset: config.stability_score_offset as f32,
+        high_score_thresh: config.high_score_thresh as f32,
+        box_nms_thresh: config.box_nms_thresh as f32,
+        min_mask_region_area: 0,
+    };
+    let embedding = sam().embed(&synthetic(), golden.size).unwrap();
+    let mut points = 0;
+    let masks = block_on(sam().everything(&embedding, &options, async |batch: Batch<'_>| {
+        points = batch.done;
+        Ok(())
+    }))
+    .unwrap();
+    let run: Vec<RunMask> = masks
+        .iter()
+        .map(|mask| {
+            let [x, y, w, h] = mask.bbox.map(f64::from);
+            RunMask {
+                area: mask.area as u64,
+                bbox: [x, y, (w - 1.0).max(0.0), (h - 1.0).max(0.0)],
+                predicted_iou: mask.score as f64,
+                point: mask.point.unwrap(),
+                stability_score: mask.stability as f64,
+                counts: Rle::encode(&mask.bitmap()).counts,
+            }
+        })
+        .collect();
+    assert_passed(golden.compare(points, &run, tinysam_golden::Device::Cpu));
+}

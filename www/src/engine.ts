@@ -1,0 +1,114 @@
+import { TinySam, TinySamError, type LoadOptions, type Mask, type Progress, type Prompt, type SamImage } from "tinysam";
+
+/** What the page shows of the engine's work. Times are in milliseconds. */
+export interface EngineEvents {
+  progress(progress: Progress): void;
+  loaded(sam: TinySam, ms: number): void;
+  encoding(): void;
+  encoded(image: SamImage, ms: number): void;
+  decoding(): void;
+  /** The mask belongs to the receiver, who frees it. */
+  decoded(mask: Mask, ms: number): void;
+  failed(error: unknown): void;
+}
+
+/** The model, one photo and one prompt, each replaced by the next as soon as there is one. */
+export class Engine {
+  readonly #events: EngineEvents;
+  #sam: TinySam | undefined;
+  #image: SamImage | undefined;
+  #photo: Blob | undefined;
+  #prompt: Prompt | undefined;
+  /** Stops what the latest load, photo or prompt has made pointless. */
+  #loading = new AbortController();
+  #embedding = new AbortController();
+  #segmenting = new AbortController();
+
+  constructor(events: EngineEvents) {
+    this.#events = events;
+  }
+
+  async load(options: LoadOptions): Promise<boolean> {
+    this.#loading.abort();
+    const { signal } = (this.#loading = new AbortController());
+    this.#forgetImage();
+    this.#sam?.free();
+    this.#sam = undefined;
+    const begun = performance.now();
+    try {
+      const sam = await TinySam.load({ ...options, signal, onProgress: (progress) => this.#events.progress(progress) });
+      this.#sam = sam;
+      this.#events.loaded(sam, performance.now() - begun);
+    } catch (error) {
+      this.#report(error);
+      return signal.aborted;
+    }
+    void this.#embed();
+    return true;
+  }
+
+  /** Another photo; its prompt starts empty. */
+  open(photo: Blob): void {
+    this.#photo = photo;
+    this.#prompt = undefined;
+    void this.#embed();
+  }
+
+  /** Another prompt; without one there is nothing to do. It waits for the model and the photo if it must. */
+  segment(prompt: Prompt | undefined): void {
+    this.#segmenting.abort();
+    this.#prompt = prompt;
+    void this.#segment();
+  }
+
+  async #embed(afterCrash = false): Promise<void> {
+    this.#forgetImage();
+    if (this.#sam === undefined || this.#photo === undefined) return;
+    const { signal } = (this.#embedding = new AbortController());
+    this.#events.encoding();
+    const begun = performance.now();
+    try {
+      const image = await this.#sam.embed(this.#photo, { signal });
+      this.#image = image;
+      this.#events.encoded(image, performance.now() - begun);
+    } catch (error) {
+      return this.#recover(error, afterCrash);
+    }
+    await this.#segment();
+  }
+
+  async #segment(): Promise<void> {
+    const image = this.#image;
+    if (image === undefined || this.#prompt === undefined) return;
+    const { signal } = (this.#segmenting = new AbortController());
+    this.#events.decoding();
+    const begun = performance.now();
+    try {
+      const masks = await image.segment(this.#prompt, { signal, latest: true });
+      const [best, ...rest] = masks;
+      for (const mask of rest) mask.free();
+      if (best !== undefined) this.#events.decoded(best, performance.now() - begun);
+    } catch (error) {
+      this.#recover(error, false);
+    }
+  }
+
+  /** A dead engine is replaced by the package; what it held has to be made again, once. */
+  #recover(error: unknown, again: boolean): void {
+    this.#report(error);
+    const died = error instanceof TinySamError && (error.code === "crashed" || error.code === "device_lost");
+    if (died && !again) void this.#embed(true);
+  }
+
+  #report(error: unknown): void {
+    const wanted = error instanceof TinySamError && (error.code === "aborted" || error.code === "superseded");
+    if (!wanted) this.#events.failed(error);
+  }
+
+  #forgetImage(): void {
+    this.#embedding.abort();
+    this.#segmenting.abort();
+    this.#image?.free();
+    this.#image = undefined;
+  }
+}

@@ -1,0 +1,90 @@
+import type { Box, Label, Point, Prompt } from "tinysam";
+
+/** What the user has marked: an immutable value, so that undo is a list of them. */
+export interface Marks {
+  readonly points: readonly { readonly at: Point; readonly label: Label }[];
+  readonly box: Box | undefined;
+}
+
+const NOTHING: Marks = { points: [], box: undefined };
+
+/** The marks with their history. */
+export class Prompts {
+  #past: Marks[] = [];
+  #future: Marks[] = [];
+  #now: Marks = NOTHING;
+  readonly #changed: () => void;
+
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
+
+  get marks(): Marks {
+    return this.#now;
+  }
+
+  get canUndo(): boolean {
+    return this.#past.length > 0;
+  }
+
+  get canRedo(): boolean {
+    return this.#future.length > 0;
+  }
+
+  get isEmpty(): boolean {
+    return this.#now === NOTHING || (this.#now.points.length === 0 && this.#now.box === undefined);
+  }
+
+  addPoint(at: Point, label: Label): void {
+    this.#set({ ...this.#now, points: [...this.#now.points, { at, label }] });
+  }
+
+  /** A new box is a new object: it starts over. */
+  setBox(box: Box): void {
+    this.#set({ points: [], box });
+  }
+
+  clear(): void {
+    if (!this.isEmpty) this.#set(NOTHING);
+  }
+
+  /** For another photo: marks and history go. */
+  reset(): void {
+    this.#past = [];
+    this.#future = [];
+    this.#now = NOTHING;
+    this.#changed();
+  }
+
+  undo(): void {
+    const before = this.#past.pop();
+    if (before === undefined) return;
+    this.#future.push(this.#now);
+    this.#now = before;
+    this.#changed();
+  }
+
+  redo(): void {
+    const after = this.#future.pop();
+    if (after === undefined) return;
+    this.#past.push(this.#now);
+    this.#now = after;
+    this.#changed();
+  }
+
+  /** The marks as the package's prompt. */
+  prompt(): Prompt {
+    const { points, box } = this.#now;
+    return {
+      ...(points.length > 0 ? { points: points.map(({ at }) => at), labels: points.map(({ label }) => label) } : {}),
+      ...(box === undefined ? {} : { box }),
+    };
+  }
+
+  #set(marks: Marks): void {
+    this.#past.push(this.#now);
+    this.#future = [];
+    this.#now = marks;
+    this.#changed();
+  }
+}

@@ -1,0 +1,166 @@
+import type { Box, Point } from "tinysam";
+import type { Marks } from "./prompts.js";
+import { View } from "./view.js";
+
+/** A mask made ready for drawing. */
+export interface Layer {
+  readonly fill: ImageBitmap;
+  readonly outline: Path2D;
+}
+
+const FILL_ALPHA = 0.45;
+
+/** Draws the photo, the mask and the marks, once per frame and only when something changed. */
+export class Viewer {
+  readonly view = new View();
+  readonly canvas: HTMLCanvasElement;
+  readonly #context: CanvasRenderingContext2D;
+  #photo: ImageBitmap | undefined;
+  #layer: Layer | undefined;
+  #marks: Marks = { points: [], box: undefined };
+  #draft: Box | undefined;
+  #crosshair: Point | undefined;
+  #frame = 0;
+
+  constructor(canvas: HTMLCanvasElement) {
+    const context = canvas.getContext("2d");
+    if (context === null) throw new Error("this browser has no 2D canvas");
+    this.canvas = canvas;
+    this.#context = context;
+    new ResizeObserver(() => this.#resize()).observe(canvas);
+  }
+
+  setPhoto(photo: ImageBitmap): void {
+    this.#photo?.close();
+    this.#photo = photo;
+    this.view.setPhoto(photo.width, photo.height);
+    this.setLayer(undefined);
+    this.#crosshair = undefined;
+  }
+
+  setLayer(layer: Layer | undefined): void {
+    this.#layer?.fill.close();
+    this.#layer = layer;
+    this.redraw();
+  }
+
+  setMarks(marks: Marks): void {
+    this.#marks = marks;
+    this.redraw();
+  }
+
+  /** The box being dragged. */
+  setDraft(box: Box | undefined): void {
+    this.#draft = box;
+    this.redraw();
+  }
+
+  /** The keyboard's pointer, in the photo's pixels. */
+  setCrosshair(at: Point | undefined): void {
+    this.#crosshair = at;
+    this.redraw();
+  }
+
+  redraw(): void {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#draw();
+    });
+  }
+
+  #resize(): void {
+    const { clientWidth, clientHeight } = this.canvas;
+    const ratio = devicePixelRatio;
+    this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
+    this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
+    this.view.setCanvas(clientWidth, clientHeight);
+    // At once: setting the size has wiped the canvas, and waiting for a frame would show it empty.
+    this.#draw();
+  }
+
+  #draw(): void {
+    const context = this.#context;
+    const ratio = devicePixelRatio;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    if (this.#photo === undefined) return;
+    const { scale, x, y } = this.view;
+    context.setTransform(scale * ratio, 0, 0, scale * ratio, x * ratio, y * ratio);
+    context.imageSmoothingEnabled = scale * ratio < 4;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(this.#photo, 0, 0);
+    if (this.#layer !== undefined) this.#drawLayer(this.#layer);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.#drawMarks();
+  }
+
+  #drawLayer({ fill, outline }: Layer): void {
+    const context = this.#context;
+    context.globalAlpha = FILL_ALPHA;
+    context.drawImage(fill, 0, 0);
+    context.globalAlpha = 1;
+    const hairline = 1 / this.view.scale;
+    context.lineJoin = "round";
+    context.strokeStyle = "#fff";
+    context.lineWidth = 3.5 * hairline;
+    context.stroke(outline);
+    context.strokeStyle = "#1d4ed8";
+    context.lineWidth = 1.75 * hairline;
+    context.stroke(outline);
+  }
+
+  #drawMarks(): void {
+    const box = this.#draft ?? this.#marks.box;
+    if (box !== undefined) this.#drawBox(box);
+    for (const { at, label } of this.#marks.points) this.#drawPoint(at, label === 1 ? "#15a34a" : "#dc2626", label === 1);
+    if (this.#crosshair !== undefined) this.#drawCrosshair(this.#crosshair);
+  }
+
+  #drawBox([x, y, width, height]: Box): void {
+    const context = this.#context;
+    const [left, top] = this.view.toCanvas([x, y]);
+    const [right, bottom] = this.view.toCanvas([x + width, y + height]);
+    context.lineWidth = 4;
+    context.strokeStyle = "#fff";
+    context.strokeRect(left, top, right - left, bottom - top);
+    context.lineWidth = 2;
+    context.strokeStyle = "#15a34a";
+    context.strokeRect(left, top, right - left, bottom - top);
+  }
+
+  /** Plus and minus, not colour alone, tell the two kinds apart. */
+  #drawPoint(at: Point, colour: string, plus: boolean): void {
+    const context = this.#context;
+    const [x, y] = this.view.toCanvas(at);
+    context.beginPath();
+    context.arc(x, y, 8, 0, 2 * Math.PI);
+    context.fillStyle = colour;
+    context.fill();
+    context.lineWidth = 2;
+    context.strokeStyle = "#fff";
+    context.stroke();
+    context.beginPath();
+    context.moveTo(x - 3.5, y);
+    context.lineTo(x + 3.5, y);
+    if (plus) {
+      context.moveTo(x, y - 3.5);
+      context.lineTo(x, y + 3.5);
+    }
+    context.stroke();
+  }
+
+  #drawCrosshair(at: Point): void {
+    const context = this.#context;
+    const [x, y] = this.view.toCanvas(at);
+    for (const [width, colour] of [[4, "#000"], [2, "#fff"]] as const) {
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.beginPath();
+      context.moveTo(x - 14, y);
+      context.lineTo(x + 14, y);
+      context.moveTo(x, y - 14);
+      context.lineTo(x, y + 14);
+      context.stroke();
+    }
+  }
+}
