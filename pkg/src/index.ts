@@ -7,6 +7,10 @@ export { SamImage, type EverythingRunOptions, type SegmentOptions } from "./imag
 export { Mask, type Refinement } from "./mask.js";
 export { Everything, type EverythingProgress } from "./everything.js";
 export { chooseDevice, type DeviceChoice, type DeviceKind } from "./device.js";
+export { configure, fal, fetch, type FalSettings } from "./fal/client.js";
+export type { Backend, FalImage, TinySamInput, TinySamMask, TinySamOutput } from "./fal/endpoint.js";
+export { ApiError, ValidationError, createFalClient } from "@fal-ai/client";
+export type { FalClient, QueueStatus, Result, StorageClient } from "@fal-ai/client";
 export { TinySamError, type ErrorCode } from "./errors.js";
 export { DEFAULT_WEIGHTS } from "./weights.js";
 export type {

@@ -4,6 +4,7 @@
  * are numbers that can be freed; Comlink has none of these, and the rest of it is a hundred lines.
  */
 import type { WireError } from "./errors.js";
+import type { EngineAnswer, LogLine } from "./fal/endpoint.js";
 import type { PostableImage } from "./source.js";
 import type { EverythingOptions, PngKind, Progress, Prompt, Rle } from "./types.js";
 import type { PreparedWeights } from "./weights.js";
@@ -35,7 +36,6 @@ export interface EmbeddingRecord {
 
 /** @internal */
 export interface EngineRecord {
-  readonly adapter: string;
   readonly checkpointSha256: string;
 }
 
@@ -68,6 +68,8 @@ export interface Calls {
     reply: readonly MaskRecord[];
     event: BatchRecord;
   };
+  /** A whole request to fal's endpoint; `image` stands for the input's `image_url`, if it is held here. */
+  answer: { args: { input: unknown; image: Blob | undefined }; reply: EngineAnswer; event: LogLine };
   logits: { args: { mask: MaskId }; reply: Float32Array<ArrayBuffer>; event: never };
   bits: { args: { mask: MaskId }; reply: Uint8Array<ArrayBuffer>; event: never };
   rgba: { args: { mask: MaskId }; reply: Uint8ClampedArray<ArrayBuffer>; event: never };

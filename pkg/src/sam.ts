@@ -1,6 +1,7 @@
 import { type DeviceChoice, type DeviceKind } from "./device.js";
 import { dispose } from "./dispose.js";
 import { TinySamError, throwIfAborted } from "./errors.js";
+import type { EngineAnswer, LogLine } from "./fal/endpoint.js";
 import { Host } from "./host.js";
 import { SamImage } from "./image.js";
 import { discard, prepareSource, transferables } from "./source.js";
@@ -103,6 +104,22 @@ export class TinySam {
       signal,
       discard: (image) => image.free(),
       dropped: drop,
+    });
+  }
+
+  /**
+   * Answers a request to fal's endpoint: reads it, embeds its picture, runs what it asks for and draws the result.
+   * @internal
+   */
+  async answer(input: unknown, image: Blob | undefined, options: { signal: AbortSignal; onLog: (line: LogLine) => void }): Promise<EngineAnswer> {
+    const { signal, onLog } = options;
+    return this.#host.lane.run({
+      start: async () => {
+        const { connection } = await this.#host.start();
+        throwIfAborted(signal);
+        return connection.call("answer", { input, image }, { signal, onEvent: onLog });
+      },
+      signal,
     });
   }
 

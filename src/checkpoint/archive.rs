@@ -129,7 +129,8 @@ fn check_directory(bytes: &[u8]) -> Result<()> {
     if !end.starts_with(b"PK\x05\x06") || !end.ends_with(&[0, 0]) {
         return Err(cut());
     }
-    let (mut size, mut start): (u64, u64) = (u32_at(end, 12).into(), u32_at(end, 16).into());
+    let (mut size, mut start) = (u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));
+    let mut in_one_file = end.get(8..10) == end.get(10..12);
     let mut directory_end = end_at;
     let locator = end_at.checked_sub(LOCATOR64).and_then(|at| bytes.get(at..end_at));
     if let Some(locator) = locator.filter(|l| l.starts_with(b"PK\x06\x07")) {
@@ -143,12 +144,13 @@ fn check_directory(bytes: &[u8]) -> Result<()> {
             return Err(cut());
         }
         (size, start) = (u64_at(end64, 40), u64_at(end64, 48));
+        in_one_file = u64_at(end64, 24) == u64_at(end64, 32);
         directory_end = at;
     }
     if size > limits::HEADER as u64 {
         return Err(invalid(format!("its zip directory claims {size} bytes, at most {} are read", limits::HEADER)));
     }
-    if start.checked_add(size) != Some(directory_end as u64) {
+    if start.checked_add(size) != Some(directory_end as u64) || !in_one_file {
         return Err(cut());
     }
     Ok(())

@@ -25,7 +25,7 @@ impl Frame {
     /// [`Error::OptionInvalid`] unless `side` is a multiple of 64 in 64..=1024; [`Error::ImageInvalid`] and
     /// [`Error::ImageTooLarge`] as [`super::Image::from_rgb`].
     pub fn new(width: u32, height: u32, side: u32) -> Result<Self> {
-        if !(64..=1024).contains(&side) || side % 64 != 0 {
+        if !(64..=1024).contains(&side) || !side.is_multiple_of(64) {
             return Err(Error::OptionInvalid(format!("size {side}; it must be a multiple of 64 from 64 to 1024")));
         }
         check_size(width, height)?;

@@ -332,7 +332,7 @@ pub(super) mod tests {
             let mut inverted = mask.clone();
             inverted.invert();
             prop_assert_eq!(inverted.area() + mask.area(), mask.width() * mask.height());
-            prop_assert!(!inverted.get(0, 0) == mask.get(0, 0));
+            prop_assert!(inverted.get(0, 0) != mask.get(0, 0));
             inverted.invert();
             prop_assert_eq!(inverted, mask);
         }

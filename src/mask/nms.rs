@@ -11,7 +11,9 @@ pub fn nms(boxes: &[[u32; 4]], scores: &[f32], threshold: f64) -> Vec<usize> {
     let mut kept = Vec::new();
     while let Some(&best) = left.first() {
         kept.push(best);
-        left.retain(|&other| other != best && !(f64::from(iou(boxes[best], boxes[other])) > threshold));
+        // A missing IoU, that of boxes without area, is not over the threshold.
+        let overlaps = |other: usize| f64::from(iou(boxes[best], boxes[other])) > threshold;
+        left.retain(|&other| other != best && !overlaps(other));
     }
     kept
 }

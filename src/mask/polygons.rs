@@ -142,8 +142,7 @@ impl Heading {
 fn simplify(corners: Vec<[u32; 2]>, tolerance: f32) -> Ring {
     let points: Vec<[f64; 2]> = corners.iter().map(|c| c.map(f64::from)).collect();
     let all = || corners.iter().map(|c| c.map(|place| place as f32)).collect();
-    // Also a tolerance that is no number.
-    if !(tolerance > 0.0) || points.len() <= 4 {
+    if tolerance.is_nan() || tolerance <= 0.0 || points.len() <= 4 {
         return all();
     }
     let from_first = |point: &[f64; 2]| (point[0] - points[0][0]).hypot(point[1] - points[0][1]);

@@ -30,12 +30,13 @@ pub fn overlay(image: &Image, masks: &[&Bitmap]) -> Result<Vec<u8>> {
     let mut rgb = image.rgb().to_vec();
     for (index, mask) in bottom_up(masks) {
         check_size(image, mask)?;
+        // Two fifths of what is there and three of the colour, rounded to nearest; eight pixels at a time.
         let colour = PALETTE[index % PALETTE.len()];
+        let share: [u16; 24] = std::array::from_fn(|i| 3 * u16::from(colour[i % 3]) + 2);
         for_runs(mask, |run| {
-            for pixel in rgb[3 * run.start..3 * run.end].as_chunks_mut::<3>().0 {
-                for (channel, colour) in pixel.iter_mut().zip(colour) {
-                    // Two fifths of what is there and three of the colour, rounded to nearest.
-                    *channel = ((2 * u16::from(*channel) + 3 * u16::from(colour) + 2) / 5) as u8;
+            for pixels in rgb[3 * run.start..3 * run.end].chunks_mut(share.len()) {
+                for (channel, share) in pixels.iter_mut().zip(share) {
+                    *channel = ((2 * u16::from(*channel) + share) / 5) as u8;
                 }
             }
         });

@@ -63,11 +63,11 @@ pub fn survey(low_res: &[f32], frame: &Frame, cutoffs: &Cutoffs) -> Survey {
             let (first, last) = ends(&packed);
             extent.add_row(y, x + first, x + last);
         }
-        if let (Some(over), Some(confident)) = (cutoffs.confident, &mut confident) {
-            if count(logits, over) > 0 {
-                pack(logits, over, &mut packed);
-                confident.unite_bytes(x, y, &packed);
-            }
+        if let (Some(over), Some(confident)) = (cutoffs.confident, &mut confident)
+            && count(logits, over) > 0
+        {
+            pack(logits, over, &mut packed);
+            confident.unite_bytes(x, y, &packed);
         }
     });
     Survey { bitmap, area, bbox: extent.bbox(), stability: ratio(over_higher, over_lower), confident }
@@ -86,7 +86,12 @@ pub fn bitmap(low_res: &[f32], frame: &Frame, threshold: f32) -> Bitmap {
     bitmap
 }
 
-/// The stability score counted on the low-res logits themselves, without upscaling them.
+/// The stability score counted on the low-res logits themselves, without upscaling them: an estimate.
+///
+/// It is not what [`survey`] counts. Over 2600 smooth blobs of all sizes and slopes the two differ by 0.002 on
+/// average at a side of 1024 (at most 0.04) and by 0.01 at 256 (at most 0.15), and of the verdicts at 0.95
+/// one to three in a hundred differ. A survey of twelve megapixels takes some 15 ms, so it is the one to
+/// decide by.
 ///
 /// `low_res` as in [`survey`].
 pub fn low_res_stability(low_res: &[f32], frame: &Frame, cutoffs: &Cutoffs) -> f32 {

@@ -7,10 +7,10 @@ use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint8Array, Uint32A
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
-use web_sys::AbortSignal;
+use web_sys::{AbortSignal, Blob};
 
 use super::signal::Signal;
-use super::{decode, device, fetch};
+use super::{decode, device, endpoint, fetch};
 use crate::checkpoint::Checkpoint;
 use crate::image::Image;
 use crate::mask::{Channels, Rle, cutout, encode_png, luma, overlay, polygons, rgba};
@@ -116,6 +116,17 @@ impl Engine {
         self.sam.finish(&embedding).await?;
         signal.check()?;
         Ok(Embedding { sam: self.sam.clone(), embedding, image: Rc::new(image) })
+    }
+
+    /// Answers a request to fal's endpoint: see [`endpoint::answer`].
+    pub async fn answer(
+        &self,
+        input: JsValue,
+        image: Option<Blob>,
+        on_log: Function,
+        signal: Option<AbortSignal>,
+    ) -> Result<JsValue, JsValue> {
+        Ok(endpoint::answer(&self.sam, &input, image, &on_log, &Signal::new(signal)).await?)
     }
 
     /// Hands every tensor that the goldens name to `sink(name, shape, data)`, in the reference's layout. `prompts` maps
@@ -381,7 +392,9 @@ impl Mask {
             "cutout" => (Channels::Rgba, cutout(&self.image, &bitmap)?),
             "overlay" => (Channels::Rgb, overlay(&self.image, &[&bitmap])?),
             _ => {
-                return Err(Error::OptionInvalid(format!("picture {kind:?}; it must be mask, cutout or overlay")).into());
+                return Err(
+                    Error::OptionInvalid(format!("picture {kind:?}; it must be mask, cutout or overlay")).into()
+                );
             }
         };
         Ok(Uint8Array::from(&encode_png(self.width(), self.height(), channels, &pixels)?[..]))

@@ -6,6 +6,7 @@ mod bindings;
 pub mod cache;
 pub mod decode;
 mod device;
+mod endpoint;
 pub mod error;
 pub mod fetch;
 pub mod js;

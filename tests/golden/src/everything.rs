@@ -65,7 +65,8 @@ pub struct ExpectedMask {
 }
 
 /// A mask of the run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RunMask {
     /// In pixels.
     pub area: u64,
@@ -115,10 +116,10 @@ impl Everything {
                 |what: &str, differ: f64, bound: f64| Row::at_most(&format!("mask {index} {what}"), differ, bound);
             rows.push(row("point", worst(&run.point, &expected.point_coords[0]), 1e-3));
             rows.push(row("score", (run.predicted_iou - expected.predicted_iou).abs(), 1e-4));
-            rows.push(row("box", worst(&run.bbox, &expected.bbox), 1.0));
+            let same = sha256_of(&run.counts) == expected.rle_sha256;
+            rows.push(row("box", worst(&run.bbox, &expected.bbox), if same { 0.0 } else { 1.0 }));
             let stability = (run.stability_score - expected.stability_score).abs();
             rows.push(row("stability", stability, 2.0 * flips / expected.area.max(1) as f64));
-            let same = sha256_of(&run.counts) == expected.rle_sha256;
             let area = run.area.abs_diff(expected.area) as f64;
             let runs = run.counts.len().abs_diff(expected.rle_runs) as f64;
             rows.push(row("area", area, if same { 0.0 } else { flips }));

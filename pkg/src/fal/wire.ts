@@ -1,0 +1,112 @@
+import { ENDPOINT, type Backend, type Fault } from "./endpoint.js";
+import type { Entry, Log } from "./queue.js";
+
+/** Where the files live that are held here: a name that no network resolves (RFC 2606). */
+export const HELD = "https://device.tinysam.invalid/files/";
+
+/** The header in which a proxied request names its real address. */
+export const TARGET_HEADER = "x-fal-target-url";
+
+/** A call of the protocol that the device answers. */
+export type Route =
+  | { readonly call: "run" }
+  | { readonly call: "submit"; readonly webhook: string | undefined }
+  | { readonly call: "status" | "stream"; readonly id: string; readonly logs: boolean }
+  | { readonly call: "result" | "cancel"; readonly id: string }
+  | { readonly call: "initiate" }
+  | { readonly call: "file"; readonly url: string; readonly part: string | undefined }
+  /** An address of the endpoint that means nothing. */
+  | { readonly call: "unknown" };
+
+/** What an address and a method ask of the device; nothing, where they are not its business. */
+export function route(method: string, address: string): Route | undefined {
+  let url: URL;
+  try {
+    url = new URL(address);
+  } catch {
+    return undefined; // relative: the page's own
+  }
+  const { host, pathname: path, searchParams: query } = url;
+  if (address.startsWith(HELD)) {
+    const [id, part] = path.split("/").slice(2);
+    return { call: "file", url: HELD + id, part };
+  }
+  if (host === "rest.fal.ai" || host === "rest.alpha.fal.ai") {
+    return method === "POST" && /^\/storage\/upload\/initiate(-multipart)?$/.test(path) ? { call: "initiate" } : undefined;
+  }
+  if (host !== "fal.run" && host !== "queue.fal.run") return undefined;
+  if (path !== `/${ENDPOINT}` && !path.startsWith(`/${ENDPOINT}/`)) return undefined;
+  const rest = path.slice(ENDPOINT.length + 1).replace(/\/$/, "");
+  if (rest === "" && method === "POST") {
+    return host === "fal.run" ? { call: "run" } : { call: "submit", webhook: query.get("fal_webhook") ?? undefined };
+  }
+  const [, id, call = ""] = /^\/requests\/([^/]+)(?:\/(status|status\/stream|cancel))?$/.exec(rest) ?? [];
+  if (host === "queue.fal.run" && id !== undefined) {
+    const logs = query.get("logs") === "1";
+    if (method === "PUT" && call === "cancel") return { call, id };
+    if (method === "GET" && call === "status") return { call, id, logs };
+    if (method === "GET" && call === "status/stream") return { call: "stream", id, logs };
+    if (method === "GET" && call === "") return { call: "result", id };
+  }
+  return { call: "unknown" };
+}
+
+/** Whether an address is one of fal's own. */
+export function isFal(address: string): boolean {
+  return /^https:\/\/([^/?#@]+\.)?fal\.(run|ai)(:443)?([/?#]|$)/.test(address);
+}
+
+/** What a request came to: the status and body of its result. */
+export interface Outcome {
+  readonly status: number;
+  readonly body: unknown;
+  readonly backend: Backend | undefined;
+  /** For people; the official client makes it the message of its error. */
+  readonly reason?: string;
+  readonly headers?: Record<string, string>;
+}
+
+/** An outcome that is an error: fal's `{detail}`. */
+export function failure(status: number, detail: string | Fault[], backend?: Backend): Outcome {
+  const reason = typeof detail === "string" ? detail : detail.map(({ loc, msg }) => `${loc.slice(1).join(".")}: ${msg}`).join("; ");
+  return { status, body: { detail }, backend, reason };
+}
+
+/** What fal says of a picture that it cannot fetch. */
+export function unreachable(msg: string): [Fault] {
+  return [{ loc: ["body", "image_url"], msg, type: "file_download_error" }];
+}
+
+/** A name for a request or a file; `crypto.randomUUID` is missing on plain http. */
+export function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** A JSON answer with fal's headers. */
+export function respond(id: string | undefined, { status, body, backend, reason = "", headers }: Outcome): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    // A status line holds printable ASCII only.
+    statusText: reason.replace(/[^\x20-\x7e]/g, "?").slice(0, 2000),
+    headers: {
+      ...headers,
+      "content-type": "application/json",
+      ...(id === undefined ? {} : { "x-fal-request-id": id }),
+      ...(backend === undefined ? {} : { "x-tinysam-backend": backend }),
+    },
+  });
+}
+
+/** What a status says of a request. */
+export function statusOf<Job>(entry: Entry<Job, unknown>, position: number, logs: readonly Log[]): object {
+  const response_url = `https://queue.fal.run/${ENDPOINT}/requests/${entry.id}`;
+  return {
+    status: entry.status,
+    request_id: entry.id,
+    response_url,
+    status_url: `${response_url}/status`,
+    cancel_url: `${response_url}/cancel`,
+    ...(entry.status === "IN_QUEUE" ? { queue_position: position } : { logs }),
+    ...(entry.status === "COMPLETED" ? { metrics: { inference_time: entry.inferenceTime } } : {}),
+  };
+}

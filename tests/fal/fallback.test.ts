@@ -1,0 +1,274 @@
+/** Where a request runs: each trigger, each way to fal, and what reaches fal, byte by byte; and when nothing may. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ApiError, ValidationError } from "@fal-ai/client";
+import type { EngineAnswer } from "../../pkg/src/fal/endpoint.js";
+import { ONLY_CPU, coded } from "./fake.js";
+import type { Arrival } from "./stand-in.js";
+import { ENDPOINT, IMAGE_URL, KEY, failing, subscribe, world, type World } from "./world.js";
+
+const SUBMIT = "https://queue.fal.run/fal-ai/tiny-sam";
+const input = { image_url: IMAGE_URL };
+const UNREACHABLE: EngineAnswer = { detail: [{ loc: ["body", "image_url"], msg: "no CORS", type: "file_download_error" }], unreachable: true };
+
+const submits = (arrivals: readonly Arrival[]) => arrivals.filter(({ method, url }) => method === "POST" && url.startsWith(SUBMIT));
+
+/** Each trigger of the fallback, as the engine shows it. */
+const TRIGGERS: Record<string, (engine: World["engine"]) => void> = {
+  "no WebGPU": (engine) => (engine.choice = ONLY_CPU),
+  "only a software adapter": (engine) =>
+    (engine.choice = { ...ONLY_CPU, reason: "the only WebGPU adapter is software (SwiftShader), so the CPU is used" }),
+  "device creation refused": (engine) => engine.failures.push(coded("device_unavailable")),
+  "weights unreachable": (engine) => engine.failures.push(coded("checkpoint_unreachable")),
+  "weights corrupt": (engine) => engine.failures.push(coded("checkpoint_hash")),
+  "weights unreadable": (engine) => engine.failures.push(coded("checkpoint_invalid")),
+  "device lost twice": (engine) => engine.failures.push(coded("device_lost"), coded("device_lost")),
+  "out of memory": (engine) => engine.failures.push(coded("out_of_memory")),
+  "crashed twice": (engine) => engine.failures.push(coded("crashed"), coded("crashed")),
+  "an image that may not be read": (engine) => engine.failures.push(UNREACHABLE),
+};
+
+for (const [name, trigger] of Object.entries(TRIGGERS)) {
+  test(`${name}: fal gets the request, without our extensions, and the story goes on`, async (test) => {
+    const { client, engine, standIn, routing } = await world(test, { key: KEY });
+    const served: string[] = [];
+    routing.onBackend = ({ backend }) => served.push(backend);
+    trigger(engine);
+    const given = { return_masks: true, point_label: [1], output: "mask", image_url: IMAGE_URL, point_prompt: [[300, 300]], multimask: true, size: 512, unknown: 1 };
+    const { data, requestId, updates, logs } = await subscribe(client({ credentials: KEY }), given);
+
+    const [submit, ...others] = submits(standIn.arrivals);
+    assert.deepEqual(others, []);
+    assert.equal(submit!.body.toString(), `{"point_label":[1],"image_url":"${IMAGE_URL}","point_prompt":[[300,300]],"size":512}`);
+    assert.equal(submit!.headers.authorization, `Key ${KEY}`);
+    assert.match(data.image.url, /v3\.fal\.example/);
+    assert.equal(served.at(-1), "fal");
+    assert.ok(updates.every(({ request_id }) => request_id === requestId), "one request, whoever serves");
+    const order = ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"];
+    const steps = updates.map(({ status }) => order.indexOf(status));
+    assert.deepEqual(steps, [...steps].sort(), "the status never goes back");
+    assert.ok(logs.some((line) => line.startsWith("running on fal: ")), logs.join("\n"));
+    assert.equal(logs.filter((line) => line === "running on a runner of fal").length, 1, "fal's own lines are there, too, once");
+    const completed = updates.at(-1)!;
+    assert.ok("metrics" in completed && completed.metrics!.inference_time === 0.03, "and fal's own time");
+  });
+
+  test(`${name}: with nothing configured, fal sees nothing`, async (test) => {
+    const { client, engine, standIn, routing } = await world(test);
+    const served: string[] = [];
+    routing.onBackend = ({ backend }) => served.push(backend);
+    trigger(engine);
+    const outcome = await subscribe(client(), input).catch((error: unknown) => error);
+    assert.deepEqual(standIn.arrivals, []);
+    assert.ok(!served.includes("fal"));
+    if (served.includes("cpu")) {
+      assert.ok(!(outcome instanceof Error), "the CPU serves in place of a GPU that is not there");
+    } else if (engine.runs.length === 1 && name.startsWith("an image")) {
+      assert.ok(outcome instanceof ValidationError);
+      assert.equal(outcome.getFieldErrors("image_url")[0]!.type, "file_download_error");
+    } else {
+      assert.ok(outcome instanceof ApiError);
+      assert.equal(outcome.status, 401);
+      assert.match(outcome.message, /the engine says .*proxyUrl.*credentials.*fallback/, "the reason, and the remedy");
+      assert.deepEqual(outcome.body, { detail: outcome.message });
+    }
+  });
+
+  test(`${name}: with a fallback forbidden, fal sees nothing, whatever the client holds`, async (test) => {
+    const { client, engine, standIn, routing } = await world(test);
+    routing.fallback = false;
+    trigger(engine);
+    const file = new File(["a photo"], "a.png", { type: "image/png" });
+    await subscribe(client({ credentials: KEY }), { image_url: file }).catch(() => undefined);
+    await client({ proxyUrl: { url: standIn.proxyUrl, when: "always" } }).run(ENDPOINT, { input }).catch(() => undefined);
+    assert.deepEqual(standIn.arrivals, []);
+  });
+}
+
+test("the answer's header says who served", async (test) => {
+  const { engine, router } = await world(test);
+  const headers = { authorization: `Key ${KEY}` };
+  const run = async () => (await router("https://fal.run/fal-ai/tiny-sam", { method: "POST", headers, body: JSON.stringify(input) })).headers.get("x-tinysam-backend");
+  assert.equal(await run(), "webgpu");
+  engine.choice = ONLY_CPU;
+  assert.equal(await run(), "fal");
+});
+
+test("one loss is not two: the request is tried again on the device", async (test) => {
+  const { client, engine, standIn } = await world(test);
+  engine.failures.push(coded("device_lost"));
+  const { logs } = await subscribe(client({ credentials: KEY }), input);
+  assert.deepEqual([engine.runs.length, standIn.arrivals.length], [2, 0]);
+  assert.ok(logs.some((line) => /trying again/.test(line)));
+});
+
+test("uploads stay here until the request falls back, and only then go to fal", async (test) => {
+  const { client, engine, standIn } = await world(test, { key: KEY });
+  const keyed = client({ credentials: KEY });
+  const file = new File([new Uint8Array([0, 255, 128, 7])], "photo.png", { type: "image/png" });
+  const url = await keyed.storage.upload(file);
+  await subscribe(keyed, { image_url: url });
+  assert.deepEqual(standIn.arrivals, []);
+
+  engine.choice = ONLY_CPU;
+  await subscribe(keyed, { image_url: url, confidence: 0.5 });
+  const [initiate, put, submit] = standIn.arrivals;
+  assert.equal(initiate!.body.toString(), '{"content_type":"image/png","file_name":"photo.png"}');
+  assert.deepEqual([put!.method, [...put!.body], put!.headers.authorization], ["PUT", [0, 255, 128, 7], undefined]);
+  assert.match(submit!.body.toString(), /^\{"image_url":"https:\/\/v3\.fal\.example\/[^"]+\/photo\.png","confidence":0\.5\}$/);
+});
+
+test("a blob: URL is uploaded, a data: URI goes as it is, and a blob: URL that is gone is told so", async (test) => {
+  const { client, engine, standIn } = await world(test);
+  engine.choice = ONLY_CPU;
+  const keyed = client({ credentials: KEY });
+  const url = URL.createObjectURL(new Blob(["a photo"], { type: "image/png" }));
+  await subscribe(keyed, { image_url: url });
+  assert.match(submits(standIn.arrivals)[0]!.body.toString(), /^\{"image_url":"https:\/\/v3\.fal\.example\//);
+  assert.deepEqual([...standIn.files.values()].map(String), ["a photo"]);
+  URL.revokeObjectURL(url);
+
+  await subscribe(keyed, { image_url: "data:image/png;base64,AAAA" });
+  assert.equal(submits(standIn.arrivals)[1]!.body.toString(), '{"image_url":"data:image/png;base64,AAAA"}');
+
+  const gone = await failing(subscribe(keyed, { image_url: url }));
+  assert.ok(gone instanceof ValidationError && gone.getFieldErrors("image_url").length === 1);
+});
+
+test("through a proxy: no key leaves the page, and the caller's own headers reach the proxy", async (test) => {
+  const { client, engine, standIn } = await world(test, { key: KEY });
+  engine.choice = ONLY_CPU;
+  const proxied = client({
+    proxyUrl: { url: standIn.proxyUrl, when: "always" },
+    requestMiddleware: (request) => Promise.resolve({ ...request, headers: { ...request.headers, "x-session": "s1" } }),
+  });
+  const { data } = await subscribe(proxied, { image_url: new Blob(["a photo"], { type: "image/png" }) });
+  assert.match(data.image.url, /v3\.fal\.example/);
+  const toFal = standIn.arrivals.filter(({ url }) => /fal\.(run|ai)/.test(url));
+  assert.ok(toFal.length >= 4);
+  for (const { proxied, headers, url } of toFal) {
+    assert.deepEqual([proxied, headers.authorization, headers["x-session"]], [true, undefined, "s1"], url);
+  }
+});
+
+test("with configure's fallback: its key, its proxy, or its fetch", async (test) => {
+  const { client, engine, standIn, routing } = await world(test, { key: KEY });
+  engine.choice = ONLY_CPU;
+  routing.fallback = { credentials: KEY };
+  await subscribe(client(), input);
+  assert.equal(submits(standIn.arrivals)[0]!.headers.authorization, `Key ${KEY}`);
+
+  routing.fallback = { proxyUrl: standIn.proxyUrl };
+  await subscribe(client({ credentials: "another-key" }), input);
+  assert.deepEqual([submits(standIn.arrivals)[1]!.proxied, submits(standIn.arrivals)[1]!.headers.authorization], [true, undefined]);
+
+  const seen: string[] = [];
+  routing.fallback = { fetch: (resource, init) => (seen.push(String(resource)), standIn.fetch(resource, init)) };
+  await subscribe(client({ credentials: KEY }), input);
+  assert.equal(seen[0], SUBMIT);
+  assert.equal(submits(standIn.arrivals)[2]!.headers.authorization, `Key ${KEY}`);
+});
+
+test("a device that is named is the only one, unless a fallback is, too", async (test) => {
+  const { client, engine, standIn, routing } = await world(test);
+  routing.device = "webgpu";
+  engine.failures.push(coded("out_of_memory"));
+  const error = await failing(subscribe(client({ credentials: KEY }), input));
+  assert.ok(error instanceof ApiError && error.status === 500);
+  assert.match(error.message, /"auto"/);
+  engine.choice = coded("device_unavailable");
+  assert.equal((await failing(subscribe(client({ credentials: KEY }), input))).status, 500);
+  assert.deepEqual(standIn.arrivals, []);
+  routing.fallback = { credentials: KEY };
+  await subscribe(client(), input);
+  assert.equal(submits(standIn.arrivals).length, 1);
+});
+
+test('device "fal" never asks the engine, and needs a way to fal', async (test) => {
+  const { client, engine, standIn, routing } = await world(test);
+  routing.device = "fal";
+  engine.choice = new Error("must not be asked");
+  await subscribe(client({ credentials: KEY }), input);
+  assert.deepEqual([engine.runs.length, submits(standIn.arrivals).length], [0, 1]);
+  assert.equal((await failing(subscribe(client(), input))).status, 401);
+});
+
+test("requests that fal serves do not wait for one another", async (test) => {
+  const { client, engine } = await world(test, { running: 600 });
+  engine.choice = ONLY_CPU;
+  const start = performance.now();
+  await Promise.all(Array.from({ length: 5 }, () => subscribe(client({ credentials: KEY }), input)));
+  assert.ok(performance.now() - start < 2500);
+});
+
+for (const status of [401, 403, 404, 422, 500]) {
+  test(`fal's own ${status} is the caller's`, async (test) => {
+    const { client, engine, standIn } = await world(test);
+    engine.choice = ONLY_CPU;
+    standIn.fault({ on: ({ url }) => url.startsWith(SUBMIT), with: status });
+    const error = await failing(subscribe(client({ credentials: KEY }), input));
+    assert.deepEqual([error.status, error.body], [status, { detail: `fault ${status}` }]);
+    assert.equal(error instanceof ValidationError, status === 422);
+    assert.equal(standIn.arrivals.length, 1);
+  });
+}
+
+test("429, then 200: the request is sent again, once", async (test) => {
+  const { client, engine, standIn } = await world(test);
+  engine.choice = ONLY_CPU;
+  standIn.fault({ on: ({ url }) => url.startsWith(SUBMIT), with: 429 });
+  const { data } = await subscribe(client({ credentials: KEY }), input);
+  assert.ok(data.image);
+  assert.equal(submits(standIn.arrivals).length, 2);
+});
+
+test("503 on a status, a cut connection and a bad gateway are survived", async (test) => {
+  const { client, engine, standIn } = await world(test);
+  engine.choice = ONLY_CPU;
+  standIn.fault({ on: ({ url }) => url.includes("/status"), with: 503 });
+  standIn.fault({ on: ({ url }) => url.startsWith(SUBMIT), with: "cut" });
+  standIn.fault({ on: ({ url, method }) => method === "GET" && /requests\/[^/]+$/.test(url), with: "html" });
+  const { data, updates } = await subscribe(client({ credentials: KEY }), input);
+  assert.ok(data.image);
+  assert.equal(updates.at(-1)!.status, "COMPLETED");
+});
+
+test("malformed JSON of fal is one error, with what was being done", async (test) => {
+  const { client, engine, standIn } = await world(test);
+  engine.choice = ONLY_CPU;
+  standIn.fault({ on: ({ url }) => url.startsWith(SUBMIT), with: "malformed" });
+  const error = await failing(subscribe(client({ credentials: KEY }), input));
+  assert.ok(error instanceof ApiError && error.status === 500);
+  assert.match(error.message, /^the request to fal failed: /);
+});
+
+test("a slow fal is waited for; an abort stops it there, too", async (test) => {
+  const { client, engine, standIn } = await world(test, { running: 60_000 });
+  engine.choice = ONLY_CPU;
+  standIn.fault({ on: ({ url }) => url.startsWith(SUBMIT), with: { delay: 200 } });
+  const controller = new AbortController();
+  const subscribed = failing(subscribe(client({ credentials: KEY }), input, { abortSignal: controller.signal }));
+  while (!standIn.arrivals.some(({ url }) => url.includes("/status"))) await sleep(20);
+  controller.abort();
+  assert.equal((await subscribed).name, "AbortError");
+  while (!standIn.arrivals.some(({ method, url }) => method === "PUT" && url.endsWith("/cancel"))) await sleep(20);
+});
+
+test("a webhook is fal's to call when fal serves", async (test) => {
+  const { client, engine, standIn } = await world(test);
+  engine.choice = ONLY_CPU;
+  const { logs } = await subscribe(client({ credentials: KEY }), input, { webhookUrl: "https://a.example/hook" });
+  assert.equal(submits(standIn.arrivals)[0]!.url, `${SUBMIT}?fal_webhook=https%3A%2F%2Fa.example%2Fhook`);
+  assert.ok(!logs.some((line) => /webhook/.test(line)));
+});
+
+test("a request that fal was given elsewhere is fal's to tell about; ours never leaves", async (test) => {
+  const { client, standIn } = await world(test);
+  const keyed = client({ credentials: KEY });
+  await failing(keyed.queue.status(ENDPOINT, { requestId: "764cabcf-b745-4b3e-ae38-1200304cf45b" }));
+  assert.equal(standIn.arrivals.length, 1);
+  await failing(keyed.queue.status(ENDPOINT, { requestId: "tinysam-0123" }));
+  await failing(client().queue.status(ENDPOINT, { requestId: "764cabcf-b745-4b3e-ae38-1200304cf45b" }));
+  assert.equal(standIn.arrivals.length, 1);
+});

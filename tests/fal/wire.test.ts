@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { failure, isFal, respond, route } from "../../pkg/src/fal/wire.js";
+
+const QUEUE = "https://queue.fal.run/fal-ai/tiny-sam";
+
+test("the calls of the protocol are recognised", () => {
+  const cases: [string, string, unknown][] = [
+    ["POST", "https://fal.run/fal-ai/tiny-sam", { call: "run" }],
+    ["POST", "https://fal.run/fal-ai/tiny-sam/", { call: "run" }],
+    ["POST", QUEUE, { call: "submit", webhook: undefined }],
+    ["POST", `${QUEUE}?fal_webhook=https%3A%2F%2Fa.example%2Fhook`, { call: "submit", webhook: "https://a.example/hook" }],
+    ["GET", `${QUEUE}/requests/x1/status?logs=1`, { call: "status", id: "x1", logs: true }],
+    ["GET", `${QUEUE}/requests/x1/status?logs=0`, { call: "status", id: "x1", logs: false }],
+    ["GET", `${QUEUE}/requests/x1/status/stream?logs=1`, { call: "stream", id: "x1", logs: true }],
+    ["GET", `${QUEUE}/requests/x1`, { call: "result", id: "x1" }],
+    ["PUT", `${QUEUE}/requests/x1/cancel`, { call: "cancel", id: "x1" }],
+    ["POST", "https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3", { call: "initiate" }],
+    ["POST", "https://rest.fal.ai/storage/upload/initiate-multipart?storage_type=fal-cdn-v3", { call: "initiate" }],
+    ["PUT", "https://device.tinysam.invalid/files/ab-c.png", { call: "file", url: "https://device.tinysam.invalid/files/ab-c.png", part: undefined }],
+    ["PUT", "https://device.tinysam.invalid/files/ab-c.png/3", { call: "file", url: "https://device.tinysam.invalid/files/ab-c.png", part: "3" }],
+    // Nothing else may leave for fal with a picture in it.
+    ["GET", "https://fal.run/fal-ai/tiny-sam", { call: "unknown" }],
+    ["POST", "https://fal.run/fal-ai/tiny-sam/stream", { call: "unknown" }],
+    ["DELETE", `${QUEUE}/requests/x1`, { call: "unknown" }],
+    ["PUT", `${QUEUE}/requests/x1/status`, { call: "unknown" }],
+  ];
+  for (const [method, url, expected] of cases) assert.deepEqual(route(method, url), expected, `${method} ${url}`);
+});
+
+test("everything else is not ours", () => {
+  for (const url of [
+    "https://fal.run/fal-ai/tiny-sam-2",
+    "https://queue.fal.run/fal-ai/flux",
+    "https://queue.fal.run/fal-ai/flux/requests/x1/status",
+    "https://queue.fal.run/workflows/fal-ai/tiny-sam",
+    "https://fal.run.example/fal-ai/tiny-sam",
+    "https://example.com/https://fal.run/fal-ai/tiny-sam",
+    "https://rest.fal.ai/tokens/",
+    "/api/fal/proxy",
+    "blob:https://example.com/1",
+    "",
+  ]) {
+    assert.equal(route("POST", url), undefined, url);
+  }
+});
+
+test("fal's own addresses are told from those that look like them", () => {
+  for (const url of ["https://fal.run/x", "https://queue.fal.run", "https://rest.fal.ai/y", "https://fal.ai:443/"]) assert.ok(isFal(url), url);
+  for (const url of [
+    "http://fal.run/x",
+    "https://fal.run.example/x",
+    "https://notfal.run/x",
+    "https://example.com/?https://fal.run/",
+    "https://user@fal.run/",
+    "https://example.com#.fal.run/",
+  ]) {
+    assert.ok(!isFal(url), url);
+  }
+});
+
+test("an error's words stand in the status line, whatever their letters", async () => {
+  const detail = [{ loc: ["body", "point_label"], msg: "größer\nals 1 ×", type: "value_error" }];
+  const response = respond("tinysam-1", failure(422, detail, "cpu"));
+  assert.equal(response.statusText, "point_label: gr??er?als 1 ?");
+  assert.equal(response.headers.get("x-fal-request-id"), "tinysam-1");
+  assert.equal(response.headers.get("x-tinysam-backend"), "cpu");
+  assert.deepEqual(await response.json(), { detail });
+});
