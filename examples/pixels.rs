@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 use tinysam::image::{Frame, Image, normalise_and_pad, resize};
-use tinysam::mask::{Cutoffs, bitmap, survey};
+use tinysam::mask::{Bitmap, Channels, Cutoffs, Rle, bitmap, encode_png, fill_small_holes, overlay, polygons, survey};
 
 fn main() {
     let (width, height) = (4000, 3000);
@@ -20,6 +20,23 @@ fn main() {
         time(&format!("bitmap, {name}"), || bitmap(&low_res, &frame, 0.0));
         time(&format!("survey, {name}"), || survey(&low_res, &frame, &cutoffs));
     }
+
+    let smooth = bitmap(&blob(0.4), &frame, 0.0);
+    let stripes = Bitmap::from_fn(width, height, |x, y| (x / 20 + y / 20) % 2 == 0);
+    for (name, mask) in [("blob", smooth), ("chequers of 20", stripes)] {
+        let rle = Rle::encode(&mask);
+        println!("{name}: {} runs", rle.counts.len());
+        time("  RLE", || Rle::encode(&mask));
+        time("  RLE, compressed", || rle.to_compressed());
+        time("  from RLE", || rle.decode());
+        time("  box and area", || (mask.bbox(), mask.area()));
+        time("  small holes", || fill_small_holes(&mut mask.clone(), 100));
+        time("  polygons", || polygons(&mask, 1.0));
+        time("  overlay", || overlay(&image, &[&mask]));
+        let luma = tinysam::mask::luma(&mask);
+        time("  PNG of the mask", || encode_png(width, height, Channels::Luma, &luma));
+    }
+    time("PNG of the photo", || encode_png(width, height, Channels::Rgb, image.rgb()));
 }
 
 /// Smooth logits, −15 to 15, positive within `radius` of the centre (in sides), with a wavy edge.

@@ -8,8 +8,10 @@ use burn::tensor::Device;
 use futures_lite::future::block_on;
 use tinysam::checkpoint::Checkpoint;
 use tinysam::image::Image;
-use tinysam::segment::{Prompt, Sam, TracedPrompt};
-use tinysam_golden::{Comparer, Golden, Report, fixture, formula, synth};
+use tinysam::mask::Rle;
+use tinysam::segment::{Batch, EverythingOptions, Prompt, Sam, TracedPrompt};
+use tinysam_golden::everything::RunMask;
+use tinysam_golden::{Comparer, Everything, Golden, Report, fixture, formula, synth};
 
 /// The formula checkpoint of seed 0, through the loader.
 fn sam() -> &'static Sam {
@@ -72,4 +74,41 @@ fn on_a_photo() {
     let info = reader.next_frame(&mut pixels).unwrap();
     assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgb, png::BitDepth::Eight));
     assert_passed(compare("golden_1024_coffee", &Image::from_rgb(info.width, info.height, pixels).unwrap()));
+}
+
+#[test]
+fn everything_at_256_pixels() {
+    let golden = Everything::open(&fixture("goldens/everything_256_synth.json")).unwrap();
+    let config = &golden.config;
+    let options = EverythingOptions {
+        points_per_side: config.points_per_side,
+        pred_iou_thresh: config.pred_iou_thresh as f32,
+        stability_score_thresh: config.stability_score_thresh as f32,
+        stability_score_offset: config.stability_score_offset as f32,
+        high_score_thresh: config.high_score_thresh as f32,
+        box_nms_thresh: config.box_nms_thresh as f32,
+        min_mask_region_area: 0,
+    };
+    let embedding = sam().embed(&synthetic(), golden.size).unwrap();
+    let mut points = 0;
+    let masks = block_on(sam().everything(&embedding, &options, async |batch: Batch<'_>| {
+        points = batch.done;
+        Ok(())
+    }))
+    .unwrap();
+    let run: Vec<RunMask> = masks
+        .iter()
+        .map(|mask| {
+            let [x, y, w, h] = mask.bbox.map(f64::from);
+            RunMask {
+                area: mask.area as u64,
+                bbox: [x, y, (w - 1.0).max(0.0), (h - 1.0).max(0.0)],
+                predicted_iou: mask.score as f64,
+                point: mask.point.unwrap(),
+                stability_score: mask.stability as f64,
+                counts: Rle::encode(&mask.bitmap()).counts,
+            }
+        })
+        .collect();
+    assert_passed(golden.compare(points, &run, tinysam_golden::Device::Cpu));
 }

@@ -1,46 +1,18 @@
 //! The photo's way to the network, against the reference: equal to the byte and to the bit.
 
+use std::io::BufReader;
+
 use sha2::{Digest, Sha256};
 use tinysam::image::{Frame, Image, normalise_and_pad, resize};
+use tinysam_golden::{fixture, hex};
 
-const GOLD: u64 = 0x9E37_79B9_7F4A_7C15;
-
-/// The synthetic image of the goldens.
-fn synth(width: u32, height: u32) -> Image {
-    let (w, h) = (i64::from(width), i64::from(height));
-    let mut rgb = Vec::with_capacity((w * h * 3) as usize);
-    for y in 0..h {
-        for x in 0..w {
-            let mut pixel = [200 * x / w, 200 * y / h, 200 * (x + y) / (w + h)].map(|v| v + 20);
-            let (dx, dy, r) = (x - 3 * w / 10, y - 4 * h / 10, w.min(h) / 5);
-            if dx * dx + dy * dy <= r * r {
-                pixel = [220, 60, 40];
-            }
-            if (11 * w / 20..17 * w / 20).contains(&x) && (9 * h / 20..16 * h / 20).contains(&y) {
-                pixel = [40, 90, 210];
-            }
-            let stripes = (w / 10..w / 2).contains(&x) && (7 * h / 10..9 * h / 10).contains(&y);
-            if stripes && ((x + 2 * y) / 12) % 2 == 0 {
-                pixel = [235, 225, 90];
-            }
-            for (channel, value) in pixel.into_iter().enumerate() {
-                let index = 3 * (y * w + x) as u64 + channel as u64 + 1;
-                let mut z = index.wrapping_mul(GOLD);
-                z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-                z ^= z >> 27;
-                let noise = ((z >> 20) % 17) as i64 - 8;
-                rgb.push((value + noise).clamp(0, 255) as u8);
-            }
-        }
-    }
-    Image::from_rgb(width, height, rgb).unwrap()
+fn synth() -> Image {
+    Image::from_rgb(640, 480, tinysam_golden::synth::synth(640, 480)).unwrap()
 }
 
 fn coffee() -> Image {
-    let file = include_bytes!("fixtures/photos/coffee.png");
-    let mut reader = png::Decoder::new(std::io::Cursor::new(file))
-        .read_info()
-        .unwrap();
+    let file = BufReader::new(std::fs::File::open(fixture("photos/coffee.png")).unwrap());
+    let mut reader = png::Decoder::new(file).read_info().unwrap();
     let mut rgb = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut rgb).unwrap();
     assert_eq!(info.color_type, png::ColorType::Rgb);
@@ -48,10 +20,7 @@ fn coffee() -> Image {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    hex(&Sha256::digest(bytes))
 }
 
 /// Checks one golden: SHA-256 of the image, of `resized_u8`, of `input` (channels first there).
@@ -71,7 +40,7 @@ fn check(image: &Image, side: u32, [photo, resized_u8, input]: [&str; 3]) {
 #[test]
 fn synth_at_256() {
     check(
-        &synth(640, 480),
+        &synth(),
         256,
         [
             "c712aa8e2bf95841fdf9710b839c2b2649ddc07e69f0cb7ba046ca6c063b2c10",
@@ -84,7 +53,7 @@ fn synth_at_256() {
 #[test]
 fn synth_at_512() {
     check(
-        &synth(640, 480),
+        &synth(),
         512,
         [
             "c712aa8e2bf95841fdf9710b839c2b2649ddc07e69f0cb7ba046ca6c063b2c10",
@@ -97,7 +66,7 @@ fn synth_at_512() {
 #[test]
 fn synth_at_1024() {
     check(
-        &synth(640, 480),
+        &synth(),
         1024,
         [
             "c712aa8e2bf95841fdf9710b839c2b2649ddc07e69f0cb7ba046ca6c063b2c10",

@@ -20,42 +20,23 @@ async fn read(source: JsValue) -> Result<Image, Error> {
 
 /// An `<img>` that has not loaded yet.
 fn img(bytes: &[u8]) -> JsValue {
-    eval(&format!(
-        "Object.assign(new Image(), {{ src: URL.createObjectURL(new Blob([new Uint8Array({bytes:?})])) }})"
-    ))
+    eval(&format!("Object.assign(new Image(), {{ src: URL.createObjectURL(new Blob([new Uint8Array({bytes:?})])) }})"))
 }
 
 #[wasm_bindgen_test]
 async fn an_img_is_waited_for_and_upright() {
-    let image = read(img(include_bytes!("fixtures/pictures/orientation6.jpg")))
-        .await
-        .unwrap();
+    let image = read(img(include_bytes!("fixtures/pictures/orientation6.jpg"))).await.unwrap();
     assert_eq!((image.width(), image.height()), (16, 32));
-    assert!(
-        image.rgb()[0] > 240 && image.rgb()[2] < 15,
-        "red on top: {:?}",
-        &image.rgb()[..3]
-    );
+    assert!(image.rgb()[0] > 240 && image.rgb()[2] < 15, "red on top: {:?}", &image.rgb()[..3]);
 
-    let image = read(img(include_bytes!("fixtures/pictures/alpha.png")))
-        .await
-        .unwrap();
-    assert_eq!(
-        image.rgb(),
-        [10, 20, 30, 255, 255, 255, 127, 177, 255, 254, 253, 252]
-    );
+    let image = read(img(include_bytes!("fixtures/pictures/alpha.png"))).await.unwrap();
+    assert_eq!(image.rgb(), [10, 20, 30, 255, 255, 255, 127, 177, 255, 254, 253, 252]);
 }
 
 #[wasm_bindgen_test]
 async fn an_img_without_a_picture_is_an_error() {
-    assert_eq!(
-        read(img(b"no picture")).await.unwrap_err().code(),
-        "image_invalid"
-    );
-    assert_eq!(
-        read(eval("new Image()")).await.unwrap_err().code(),
-        "image_invalid"
-    );
+    assert_eq!(read(img(b"no picture")).await.unwrap_err().code(), "image_invalid");
+    assert_eq!(read(eval("new Image()")).await.unwrap_err().code(), "image_invalid");
 }
 
 #[wasm_bindgen_test]
@@ -76,9 +57,7 @@ async fn a_canvas_element_is_a_source() {
 
 #[wasm_bindgen_test]
 async fn a_video_gives_the_frame_it_shows() {
-    let early = read(eval("document.createElement('video')"))
-        .await
-        .unwrap_err();
+    let early = read(eval("document.createElement('video')")).await.unwrap_err();
     assert_eq!(early.code(), "image_invalid");
     assert!(early.to_string().contains("loadeddata"), "{early}");
 
@@ -99,9 +78,7 @@ async fn a_video_gives_the_frame_it_shows() {
     .await;
     let image = read(video).await.unwrap();
     assert_eq!((image.width(), image.height()), (64, 48));
-    let [r, g, b] = image.rgb()[3 * (24 * 64 + 32)..][..3] else {
-        panic!()
-    };
+    let [r, g, b] = image.rgb()[3 * (24 * 64 + 32)..][..3] else { panic!() };
     assert!(r < 12 && g < 12 && b > 243, "{:?}", (r, g, b));
 }
 

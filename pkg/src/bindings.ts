@@ -2,7 +2,7 @@ import type { Fault, LogLine, TinySamMask } from "./fal/endpoint.js";
 
 /**
  * What this package needs of a WebAssembly module (src/web/bindings.rs), written out because the two modules
- * must agree and the generated declarations say `any` in places. `npm run check:bindings` holds the generated
+ * must agree and the generated declarations say `any` in places. check/bindings.ts holds the generated
  * declarations against these.
  * @internal
  */
@@ -77,12 +77,13 @@ export interface EngineMask {
   readonly point: Float64Array | undefined;
   readonly width: number;
   readonly height: number;
-  logits(): Float32Array;
-  bits(): Uint8Array;
-  rgba(): Uint8ClampedArray;
+  // Arrays are copies out of WebAssembly's memory, and so can be transferred.
+  logits(): Float32Array<ArrayBuffer>;
+  bits(): Uint8Array<ArrayBuffer>;
+  rgba(): Uint8ClampedArray<ArrayBuffer>;
   rle(): { size: [number, number]; counts: string };
-  counts(): Uint32Array;
-  png(kind: "mask" | "cutout" | "overlay"): Uint8Array;
-  polygons(tolerance: number): Float32Array[];
+  counts(): Uint32Array<ArrayBuffer>;
+  png(kind: "mask" | "cutout" | "overlay"): Uint8Array<ArrayBuffer>;
+  polygons(tolerance: number): Float32Array<ArrayBuffer>[];
   free(): void;
 }

@@ -55,7 +55,7 @@ export class SamImage {
 
   /**
    * Segments what the prompt points at. One mask, or one for each of `boxes`; with `multimask` three in the
-   * place of each, best first.
+   * place of each.
    *
    * @throws `prompt_invalid`, `aborted`, `superseded`, `released`, `crashed`, `device_lost`, `out_of_memory`
    */
@@ -86,7 +86,7 @@ export class SamImage {
         onBatch(this.#masks(masks), { done, total });
       };
       return this.#run(
-        () => this.#connection.call("everything", { embedding: this.#id, options: rest }, { signal: stopped, onEvent }),
+        () => this.#connection.call("everything", { embedding: this.#id, options: defined(rest) }, { signal: stopped, onEvent }),
         (records) => this.#masks(records),
         { signal: stopped },
       );
@@ -108,7 +108,7 @@ export class SamImage {
 
   #segment(prompt: Prompt, refine: MaskId | undefined, options: SegmentOptions): Promise<Mask[]> {
     const { signal } = options;
-    const args = { embedding: this.#id, prompt, ...(refine === undefined ? {} : { refine }) };
+    const args = { embedding: this.#id, prompt: defined(prompt), ...(refine === undefined ? {} : { refine }) };
     const perPrompt = prompt.multimask === true ? 3 : 1;
     return this.#run(
       () => this.#connection.call("segment", args, { signal }),
@@ -146,6 +146,11 @@ export class SamImage {
   #freeRecords(records: readonly MaskRecord[]): void {
     for (const { id } of records) this.#connection.freeMask(id);
   }
+}
+
+/** Without the properties that are there but undefined: the engine takes those for values of a wrong type. */
+function defined<T extends object>(object: T): T {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T;
 }
 
 /** The prompt of one mask out of a batch: what `refine` adds to. */

@@ -36,7 +36,6 @@ export interface EmbeddingRecord {
 
 /** @internal */
 export interface EngineRecord {
-  readonly adapter: string;
   readonly checkpointSha256: string;
 }
 

@@ -84,7 +84,7 @@ export class Server {
       const module = await this.#loadModule();
       const options = { cache, forceSoftware, ...(weights.sha256 === undefined ? {} : { sha256: weights.sha256 }) };
       this.#engine = await module.Engine.load(weights.source, options, report, signal);
-      return { adapter: this.#engine.adapter, checkpointSha256: this.#engine.checkpointSha256 };
+      return { checkpointSha256: this.#engine.checkpointSha256 };
     },
 
     embed: async ({ source, size }, { signal }) => {
@@ -123,17 +123,13 @@ export class Server {
       return { ...rest, picture: new Blob([png.slice()], { type: "image/png" }) };
     },
 
-    // Copies: what the engine gives may be a view of its memory, which cannot be transferred.
-    logits: ({ mask }) => this.#mask(mask).logits().slice(),
-    bits: ({ mask }) => this.#mask(mask).bits().slice(),
-    rgba: ({ mask }) => this.#mask(mask).rgba().slice(),
-    png: ({ mask, kind }) => this.#mask(mask).png(kind).slice(),
+    logits: ({ mask }) => this.#mask(mask).logits(),
+    bits: ({ mask }) => this.#mask(mask).bits(),
+    rgba: ({ mask }) => this.#mask(mask).rgba(),
+    png: ({ mask, kind }) => this.#mask(mask).png(kind),
     rle: ({ mask }) => this.#mask(mask).rle(),
-    counts: ({ mask }) => this.#mask(mask).counts().slice(),
-    polygons: ({ mask, tolerance }) =>
-      this.#mask(mask)
-        .polygons(tolerance)
-        .map((ring) => ring.slice()),
+    counts: ({ mask }) => this.#mask(mask).counts(),
+    polygons: ({ mask, tolerance }) => this.#mask(mask).polygons(tolerance),
   };
 
   async #borrow<T>(id: EmbeddingId, use: (embedding: EngineEmbedding) => Promise<T>): Promise<T> {

@@ -22,7 +22,7 @@ export interface Prompt {
   readonly boxes?: readonly Box[];
   /** Low-resolution logits of an earlier mask, `(size / 4)²` of them: see {@link Mask.logits}. */
   readonly mask?: Float32Array;
-  /** Give the three masks that the model proposes, best first, in place of the best one. */
+  /** Give all three masks that the model proposes, in its own order, in place of the one of the best score. */
   readonly multimask?: boolean;
 }
 
@@ -76,8 +76,8 @@ export interface EverythingOptions {
   readonly stabilityScoreThresh?: number;
   /** How far the threshold moves to measure stability, in logits. Default 1. */
   readonly stabilityScoreOffset?: number;
-  /** Pixels with logits over this need no second look. Default 8.5. */
-  readonly confidentLogit?: number;
+  /** Where a mask's logits are over this, the second round does not look again. Default 8.5. */
+  readonly highScoreThresh?: number;
   /** Of two masks whose boxes overlap by more than this IoU, the better one stays. Default 0.7. */
   readonly boxNmsThresh?: number;
   /** Remove islands and holes smaller than this many pixels. Default 0: none. */

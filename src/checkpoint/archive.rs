@@ -40,23 +40,13 @@ pub(super) struct Entry {
 impl<'a> Archive<'a> {
     pub fn open(bytes: &'a [u8]) -> Result<Self> {
         check_directory(bytes)?;
-        let config = Config {
-            archive_offset: ArchiveOffset::Known(0),
-        };
+        let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let zip = ZipArchive::with_config(config, Cursor::new(bytes)).map_err(damaged)?;
         if zip.has_duplicate_names() {
             return Err(invalid("its zip holds two entries of one name"));
         }
-        let index = (0..zip.len())
-            .filter_map(|i| Some((zip.name_for_index(i)?.ok()?.into_owned(), i)))
-            .collect();
-        Ok(Self {
-            bytes,
-            zip,
-            index,
-            read: 0,
-            unpacked: Vec::new(),
-        })
+        let index = (0..zip.len()).filter_map(|i| Some((zip.name_for_index(i)?.ok()?.into_owned(), i))).collect();
+        Ok(Self { bytes, zip, index, read: 0, unpacked: Vec::new() })
     }
 
     /// The entries' names, in no order.
@@ -74,9 +64,7 @@ impl<'a> Archive<'a> {
         let (size, packed, start) = (file.size(), file.compressed_size(), file.data_start());
         self.read = self.read.saturating_add(size);
         if size > limit || self.read > limits::UNPACKED {
-            return Err(invalid(format!(
-                "its zip entry {shown:?} unpacks to {size} bytes, beyond what is read"
-            )));
+            return Err(invalid(format!("its zip entry {shown:?} unpacks to {size} bytes, beyond what is read")));
         }
         let broken = |e: io::Error| invalid(format!("its zip entry {shown:?} is damaged: {e}"));
         match file.compression() {
@@ -89,10 +77,7 @@ impl<'a> Archive<'a> {
                 });
                 match range {
                     Some(range) if packed == size && found == size && range.end <= self.bytes.len() => {
-                        Ok(Some(Entry {
-                            source: Source::File,
-                            range,
-                        }))
+                        Ok(Some(Entry { source: Source::File, range }))
                     }
                     _ => Err(invalid(format!("its zip entry {shown:?} is cut off"))),
                 }
@@ -101,14 +86,11 @@ impl<'a> Archive<'a> {
                 if size > packed.saturating_mul(MAX_DEFLATE_RATIO).saturating_add(64)
                     || packed > self.bytes.len() as u64
                 {
-                    return Err(invalid(format!(
-                        "its zip entry {shown:?} claims an impossible size of {size} bytes"
-                    )));
+                    return Err(invalid(format!("its zip entry {shown:?} claims an impossible size of {size} bytes")));
                 }
                 let mut data = Vec::new();
                 let capacity = usize::try_from(size).unwrap_or(usize::MAX);
-                data.try_reserve_exact(capacity)
-                    .map_err(|e| Error::OutOfMemory(e.to_string()))?;
+                data.try_reserve_exact(capacity).map_err(|e| Error::OutOfMemory(e.to_string()))?;
                 let found = (&mut file).take(size).read_to_end(&mut data).map_err(broken)?;
                 // The end has to be there: past it the CRC is compared, and more data is a lie about the size.
                 let more = file.read(&mut [0]).map_err(broken)?;
@@ -116,14 +98,11 @@ impl<'a> Archive<'a> {
                     return Err(invalid(format!("its zip entry {shown:?} is not of its stated size")));
                 }
                 self.unpacked.push(data);
-                Ok(Some(Entry {
-                    source: Source::Unpacked(self.unpacked.len() - 1),
-                    range: 0..capacity,
-                }))
+                Ok(Some(Entry { source: Source::Unpacked(self.unpacked.len() - 1), range: 0..capacity }))
             }
-            method => Err(invalid(format!(
-                "its zip entry {shown:?} is packed with {method}; stored and deflated are read"
-            ))),
+            method => {
+                Err(invalid(format!("its zip entry {shown:?} is packed with {method}; stored and deflated are read")))
+            }
         }
     }
 
@@ -133,9 +112,7 @@ impl<'a> Archive<'a> {
             Source::File => Some(self.bytes),
             Source::Unpacked(index) => self.unpacked.get(index).map(Vec::as_slice),
         };
-        source
-            .and_then(|bytes| bytes.get(entry.range.clone()))
-            .unwrap_or_default()
+        source.and_then(|bytes| bytes.get(entry.range.clone())).unwrap_or_default()
     }
 }
 
@@ -152,7 +129,8 @@ fn check_directory(bytes: &[u8]) -> Result<()> {
     if !end.starts_with(b"PK\x05\x06") || !end.ends_with(&[0, 0]) {
         return Err(cut());
     }
-    let (mut size, mut start): (u64, u64) = (u32_at(end, 12).into(), u32_at(end, 16).into());
+    let (mut size, mut start) = (u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));
+    let mut in_one_file = end.get(8..10) == end.get(10..12);
     let mut directory_end = end_at;
     let locator = end_at.checked_sub(LOCATOR64).and_then(|at| bytes.get(at..end_at));
     if let Some(locator) = locator.filter(|l| l.starts_with(b"PK\x06\x07")) {
@@ -166,15 +144,13 @@ fn check_directory(bytes: &[u8]) -> Result<()> {
             return Err(cut());
         }
         (size, start) = (u64_at(end64, 40), u64_at(end64, 48));
+        in_one_file = u64_at(end64, 24) == u64_at(end64, 32);
         directory_end = at;
     }
     if size > limits::HEADER as u64 {
-        return Err(invalid(format!(
-            "its zip directory claims {size} bytes, at most {} are read",
-            limits::HEADER
-        )));
+        return Err(invalid(format!("its zip directory claims {size} bytes, at most {} are read", limits::HEADER)));
     }
-    if start.checked_add(size) != Some(directory_end as u64) {
+    if start.checked_add(size) != Some(directory_end as u64) || !in_one_file {
         return Err(cut());
     }
     Ok(())

@@ -22,11 +22,8 @@ impl Checkpoint {
         let mut tensors = Vec::new();
         for key in manifest::keys().iter().filter(|key| key.used) {
             let values = self.tensor(key.name, &key.shape)?;
-            let data = if f16 {
-                to_f16(key.name, &values)?
-            } else {
-                values.iter().flat_map(|v| v.to_le_bytes()).collect()
-            };
+            let data =
+                if f16 { to_f16(key.name, &values)? } else { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
             tensors.push((key, data));
         }
         let views = tensors

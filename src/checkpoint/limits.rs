@@ -21,21 +21,13 @@ pub const NAME: usize = 256;
 /// Refuses a name or shape that no tensor of ours could have.
 pub(super) fn check_tensor(name: &str, shape: &[usize]) -> Result<()> {
     if name.len() > NAME {
-        return Err(invalid(format!(
-            "a tensor's name has {} bytes, at most {NAME} are read",
-            name.len()
-        )));
+        return Err(invalid(format!("a tensor's name has {} bytes, at most {NAME} are read", name.len())));
     }
     if shape.len() > AXES {
-        return Err(invalid(format!(
-            "tensor {name:?} has {} axes, at most {AXES} are read",
-            shape.len()
-        )));
+        return Err(invalid(format!("tensor {name:?} has {} axes, at most {AXES} are read", shape.len())));
     }
     match element_count(shape) {
         Some(count) if count <= ELEMENTS => Ok(()),
-        _ => Err(invalid(format!(
-            "tensor {name:?} of shape {shape:?} has more than {ELEMENTS} elements"
-        ))),
+        _ => Err(invalid(format!("tensor {name:?} of shape {shape:?} has more than {ELEMENTS} elements"))),
     }
 }

@@ -24,8 +24,7 @@ pub struct Key {
 
 /// All keys, in the order of the official files.
 pub fn keys() -> &'static [Key] {
-    static KEYS: LazyLock<Vec<Key>> =
-        LazyLock::new(|| STATE_DICT.lines().filter_map(parse).collect());
+    static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| STATE_DICT.lines().filter_map(parse).collect());
     &KEYS
 }
 
@@ -33,18 +32,12 @@ fn parse(line: &'static str) -> Option<Key> {
     let mut fields = line.split('\t');
     let (name, dtype, shape) = (fields.next()?, fields.next()?, fields.next()?);
     let sides = shape.strip_prefix('[')?.strip_suffix(']')?;
-    let shape = (sides.split(", ").filter(|side| !side.is_empty()))
-        .map(|side| side.parse().ok())
-        .collect::<Option<_>>()?;
+    let shape =
+        (sides.split(", ").filter(|side| !side.is_empty())).map(|side| side.parse().ok()).collect::<Option<_>>()?;
     let used = !(name.ends_with(".num_batches_tracked")
         || name.starts_with("image_encoder.norm_head.")
         || name.starts_with("image_encoder.head."));
-    Some(Key {
-        name,
-        shape,
-        counter: dtype == "int64",
-        used,
-    })
+    Some(Key { name, shape, counter: dtype == "int64", used })
 }
 
 /// Accounts for every tensor: of the manifest and of the file.
@@ -54,22 +47,15 @@ fn parse(line: &'static str) -> Option<Key> {
 /// saying how many more there are.
 pub fn check(file: &TensorFile) -> Result<()> {
     let mut complaints = Vec::new();
-    let mut unknown: BTreeMap<&str, _> = file
-        .names()
-        .map(|name| (name, file.info(name)))
-        .collect();
+    let mut unknown: BTreeMap<&str, _> = file.names().map(|name| (name, file.info(name))).collect();
     for key in keys() {
         let name = key.name;
         match unknown.remove(name).flatten() {
-            None if key.used => complaints.push(format!(
-                "tensor {name:?} of shape {:?} is missing",
-                key.shape
-            )),
+            None if key.used => complaints.push(format!("tensor {name:?} of shape {:?} is missing", key.shape)),
             None => {}
-            Some((_, shape)) if shape != key.shape => complaints.push(format!(
-                "tensor {name:?} has shape {shape:?}, TinySAM's has {:?}",
-                key.shape
-            )),
+            Some((_, shape)) if shape != key.shape => {
+                complaints.push(format!("tensor {name:?} has shape {shape:?}, TinySAM's has {:?}", key.shape))
+            }
             Some((dtype, _)) if (dtype == Dtype::I64) != key.counter => complaints.push(format!(
                 "tensor {name:?} holds {dtype}, TinySAM's {}",
                 if key.counter { "int64" } else { "floating-point numbers" }
@@ -84,10 +70,9 @@ pub fn check(file: &TensorFile) -> Result<()> {
     match complaints.split_first() {
         None => Ok(()),
         Some((first, [])) => Err(Error::CheckpointMismatch(first.clone())),
-        Some((first, rest)) => Err(Error::CheckpointMismatch(format!(
-            "{first}, and {} more tensors do not fit",
-            rest.len()
-        ))),
+        Some((first, rest)) => {
+            Err(Error::CheckpointMismatch(format!("{first}, and {} more tensors do not fit", rest.len())))
+        }
     }
 }
 

@@ -51,10 +51,7 @@ impl Checkpoint {
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
         let file = TensorFile::from_bytes(bytes)?;
         manifest::check(&file)?;
-        Ok(Self {
-            file,
-            sha256: OnceLock::new(),
-        })
+        Ok(Self { file, sha256: OnceLock::new() })
     }
 
     /// The values of the tensor `name`, row-major, as f32.
@@ -66,9 +63,7 @@ impl Checkpoint {
         if let Some((_, found)) = self.file.info(name)
             && found != shape
         {
-            return Err(Error::CheckpointMismatch(format!(
-                "tensor {name:?} has shape {found:?}, {shape:?} is needed"
-            )));
+            return Err(Error::CheckpointMismatch(format!("tensor {name:?} has shape {found:?}, {shape:?} is needed")));
         }
         self.file.values(name)
     }

@@ -238,9 +238,7 @@ impl<'a> Machine<'a> {
     /// The finished dict as names and tensors.
     fn state_dict(self, top: Value<'a>) -> Result<Vec<(&'a str, Record<'a>)>> {
         let Value::Dict(dict) = top else {
-            return Err(invalid(
-                "its pickle holds no dict of tensors: save `model.state_dict()`, not the model",
-            ));
+            return Err(invalid("its pickle holds no dict of tensors: save `model.state_dict()`, not the model"));
         };
         let items = self.dicts.get(dict).map_or(&[][..], Vec::as_slice);
         if items.len() > limits::TENSORS {
@@ -278,14 +276,7 @@ impl<'a> Machine<'a> {
             }
             (
                 Value::Global(Global::RebuildTensor),
-                &[
-                    Value::Storage(storage),
-                    Value::Int(offset),
-                    shape,
-                    strides,
-                    Value::Bool(_),
-                    Value::Dict(hooks),
-                ],
+                &[Value::Storage(storage), Value::Int(offset), shape, strides, Value::Bool(_), Value::Dict(hooks)],
             ) if self.dicts.get(hooks).is_some_and(Vec::is_empty) => {
                 let record = Record {
                     storage,
@@ -328,11 +319,7 @@ impl<'a> Machine<'a> {
                 Value::Str(key),
                 Value::Str(_),
                 Value::Int(len),
-            ] => Ok(Storage {
-                key,
-                dtype,
-                len: self.size(len)?,
-            }),
+            ] => Ok(Storage { key, dtype, len: self.size(len)? }),
             _ => Err(self.wrong("a persistent id that is not a storage's")),
         }
     }

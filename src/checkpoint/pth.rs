@@ -41,9 +41,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
             }
         };
         if described != storage {
-            return Err(invalid(format!(
-                "the storage of tensor {name:?} is described in two ways"
-            )));
+            return Err(invalid(format!("the storage of tensor {name:?} is described in two ways")));
         }
         let view = view(name, record, entry)?;
         if contents.tensors.insert((*name).to_owned(), view).is_some() {
@@ -56,19 +54,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
 
 /// The folder that holds `data.pkl`; its name is that of the file when it was saved, or `archive`.
 fn folder(archive: &Archive<'_>) -> Result<String> {
-    let mut folders = archive
-        .names()
-        .filter_map(|name| name.strip_suffix("/data.pkl"))
-        .filter(|folder| !folder.contains('/'));
+    let mut folders =
+        archive.names().filter_map(|name| name.strip_suffix("/data.pkl")).filter(|folder| !folder.contains('/'));
     let folder = folders.next();
     let folder = folder.ok_or_else(|| invalid("it is a zip, but none that torch.save wrote"))?;
     if folders.next().is_some() {
         return Err(invalid("its zip holds two pickles"));
     }
     if archive.names().any(|name| name.strip_prefix(folder) == Some("/constants.pkl")) {
-        return Err(invalid(
-            "it is a TorchScript program: save the model's `state_dict()` instead",
-        ));
+        return Err(invalid("it is a TorchScript program: save the model's `state_dict()` instead"));
     }
     Ok(folder.to_owned())
 }

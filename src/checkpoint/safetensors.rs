@@ -22,17 +22,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
         .ok()
         .filter(|&length| length <= limits::HEADER)
         .and_then(|length| length.checked_add(LENGTH_BYTES))
-        .ok_or_else(|| {
-            invalid(format!(
-                "its header claims {length} bytes, at most {} are read",
-                limits::HEADER
-            ))
-        })?;
+        .ok_or_else(|| invalid(format!("its header claims {length} bytes, at most {} are read", limits::HEADER)))?;
     let header = bytes
         .get(LENGTH_BYTES..data_start)
         .ok_or_else(|| invalid("the .safetensors is truncated: its header is cut off"))?;
-    let metadata: Metadata = serde_json::from_slice(header)
-        .map_err(|e| invalid(format!("the .safetensors header is wrong: {e}")))?;
+    let metadata: Metadata =
+        serde_json::from_slice(header).map_err(|e| invalid(format!("the .safetensors header is wrong: {e}")))?;
 
     let expected = data_start.checked_add(metadata.data_len());
     if expected != Some(bytes.len()) {
@@ -64,13 +59,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
         let (start, end) = info.data_offsets;
         // In bounds: the crate checked the offsets against `data_len`, and that is the rest of the file.
         let range = data_start.saturating_add(start)..data_start.saturating_add(end);
-        let view = View {
-            dtype,
-            shape: info.shape.clone(),
-            strides: None,
-            source: Source::File,
-            range,
-        };
+        let view = View { dtype, shape: info.shape.clone(), strides: None, source: Source::File, range };
         contents.tensors.insert(name, view);
     }
     Ok(contents)

@@ -87,11 +87,7 @@ impl TensorFile {
     /// [`Error::CheckpointInvalid`] for anything but a whole, well-formed file within the [limits].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
         if bytes.len() > limits::FILE {
-            return Err(invalid(format!(
-                "it has {} bytes, at most {} are read",
-                bytes.len(),
-                limits::FILE
-            )));
+            return Err(invalid(format!("it has {} bytes, at most {} are read", bytes.len(), limits::FILE)));
         }
         let contents = if bytes.starts_with(b"PK\x03\x04") {
             pth::read(&bytes)?
@@ -148,15 +144,9 @@ impl TensorFile {
     pub fn values(&self, name: &str) -> Result<Vec<f32>> {
         let raw = self.raw(name)?;
         let values: Vec<f32> = match self.view(name)?.dtype {
-            Dtype::F32 => (raw.as_chunks().0.iter())
-                .map(|b| f32::from_le_bytes(*b))
-                .collect(),
-            Dtype::F16 => (raw.as_chunks().0.iter())
-                .map(|b| f16::from_le_bytes(*b).to_f32())
-                .collect(),
-            Dtype::Bf16 => (raw.as_chunks().0.iter())
-                .map(|b| bf16::from_le_bytes(*b).to_f32())
-                .collect(),
+            Dtype::F32 => (raw.as_chunks().0.iter()).map(|b| f32::from_le_bytes(*b)).collect(),
+            Dtype::F16 => (raw.as_chunks().0.iter()).map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+            Dtype::Bf16 => (raw.as_chunks().0.iter()).map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
             Dtype::I64 => {
                 return Err(Error::CheckpointMismatch(format!(
                     "tensor {name:?} holds int64, not floating-point numbers"
@@ -185,9 +175,7 @@ pub(super) fn invalid(what: impl Into<String>) -> Error {
 
 /// Number of elements of a shape, if it fits a `usize`.
 pub(super) fn element_count(shape: &[usize]) -> Option<usize> {
-    shape
-        .iter()
-        .try_fold(1usize, |count, &side| count.checked_mul(side))
+    shape.iter().try_fold(1usize, |count, &side| count.checked_mul(side))
 }
 
 /// Copies a strided tensor to row-major order. `None` if an element lies outside `bytes`.

@@ -25,19 +25,13 @@ impl Frame {
     /// [`Error::OptionInvalid`] unless `side` is a multiple of 64 in 64..=1024; [`Error::ImageInvalid`] and
     /// [`Error::ImageTooLarge`] as [`super::Image::from_rgb`].
     pub fn new(width: u32, height: u32, side: u32) -> Result<Self> {
-        if !(64..=1024).contains(&side) || side % 64 != 0 {
-            return Err(Error::OptionInvalid(format!(
-                "size {side}; it must be a multiple of 64 from 64 to 1024"
-            )));
+        if !(64..=1024).contains(&side) || !side.is_multiple_of(64) {
+            return Err(Error::OptionInvalid(format!("size {side}; it must be a multiple of 64 from 64 to 1024")));
         }
         check_size(width, height)?;
         let scale = f64::from(side) / f64::from(width.max(height));
         let scaled = |length: u32| ((f64::from(length) * scale + 0.5) as u32).clamp(1, side);
-        Ok(Self {
-            original: (width, height),
-            resized: (scaled(width), scaled(height)),
-            side,
-        })
+        Ok(Self { original: (width, height), resized: (scaled(width), scaled(height)), side })
     }
 
     /// A place in original pixels, in model pixels. The factor of each axis is that of the *rounded* sizes,
@@ -94,26 +88,17 @@ mod tests {
     #[test]
     fn other_sides_are_refused() {
         for side in [0, 1, 63, 65, 100, 1000, 1088, u32::MAX] {
-            assert_eq!(
-                Frame::new(10, 10, side).unwrap_err().code(),
-                "option_invalid"
-            );
+            assert_eq!(Frame::new(10, 10, side).unwrap_err().code(), "option_invalid");
         }
         assert_eq!(Frame::new(0, 10, 64).unwrap_err().code(), "image_invalid");
-        assert_eq!(
-            Frame::new(16_385, 10, 64).unwrap_err().code(),
-            "image_too_large"
-        );
+        assert_eq!(Frame::new(16_385, 10, 64).unwrap_err().code(), "image_too_large");
     }
 
     #[test]
     fn coordinates_use_the_rounded_sizes() {
         let frame = Frame::new(600, 400, 1024).unwrap();
         assert_eq!(frame.to_model(300.0, 400.0), (512.0, 683.0));
-        assert_eq!(
-            Frame::new(640, 480, 256).unwrap().to_model(192.0, 192.0),
-            (76.8, 76.8)
-        );
+        assert_eq!(Frame::new(640, 480, 256).unwrap().to_model(192.0, 192.0), (76.8, 76.8));
     }
 
     proptest! {

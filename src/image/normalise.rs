@@ -14,9 +14,8 @@ const STD: [f32; 3] = [58.395, 57.12, 57.375];
 /// `resized` is what [`super::resize`] returned for this frame; were it shorter, the rest would be zero.
 pub fn normalise_and_pad(resized: &[u8], frame: &Frame) -> Vec<f32> {
     // There are only 768 possible values: divide once for each.
-    let table: [[f32; 256]; 3] = std::array::from_fn(|channel| {
-        std::array::from_fn(|byte| (byte as f32 - MEAN[channel]) / STD[channel])
-    });
+    let table: [[f32; 256]; 3] =
+        std::array::from_fn(|channel| std::array::from_fn(|byte| (byte as f32 - MEAN[channel]) / STD[channel]));
     let side = frame.side as usize;
     let mut input = vec![0f32; side * side * 3];
     let rows = resized.chunks_exact(frame.resized.0 as usize * 3);
@@ -50,10 +49,6 @@ mod tests {
     fn narrow_photos_are_padded_to_the_right() {
         let frame = Frame::new(1, 64, 64).unwrap();
         let input = normalise_and_pad(&[0; 64 * 3], &frame);
-        assert!(
-            input
-                .chunks(64 * 3)
-                .all(|row| row[0] < -2.0 && row[3..].iter().all(|&v| v == 0.0))
-        );
+        assert!(input.chunks(64 * 3).all(|row| row[0] < -2.0 && row[3..].iter().all(|&v| v == 0.0)));
     }
 }

@@ -38,22 +38,14 @@ pub fn resize(image: &Image, frame: &Frame) -> Result<Vec<u8>> {
     if new_height == height {
         return Ok(columns_done.to_vec());
     }
-    Ok(resize_columns(
-        columns_done,
-        new_width * 3,
-        height,
-        new_height,
-    ))
+    Ok(resize_columns(columns_done, new_width * 3, height, new_height))
 }
 
 /// Each row of `[_, width, 3]` to `[_, new_width, 3]`.
 fn resize_rows(rgb: &[u8], width: usize, new_width: usize) -> Vec<u8> {
     let taps = Taps::new(width, new_width);
     let mut out = vec![0; rgb.len() / width * new_width];
-    for (from, to) in rgb
-        .chunks_exact(width * 3)
-        .zip(out.chunks_exact_mut(new_width * 3))
-    {
+    for (from, to) in rgb.chunks_exact(width * 3).zip(out.chunks_exact_mut(new_width * 3)) {
         let from = from.as_chunks::<3>().0;
         for ((first, weights), to) in taps.iter().zip(to.as_chunks_mut::<3>().0) {
             let (mut r, mut g, mut b) = (HALF, HALF, HALF);
@@ -122,8 +114,7 @@ impl Taps {
                 (1.0 - distance).max(0.0)
             };
             let total: f64 = (first..end).map(triangle).sum();
-            let weights = (first..end)
-                .map(|x| (0.5 + triangle(x) / total * f64::from(1 << PRECISION)) as i32);
+            let weights = (first..end).map(|x| (0.5 + triangle(x) / total * f64::from(1 << PRECISION)) as i32);
             taps.first.push(first);
             taps.counts.push(end - first);
             taps.weights.extend(weights);
@@ -134,8 +125,7 @@ impl Taps {
 
     fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
         let weights = self.weights.chunks_exact(self.size);
-        (self.first.iter().zip(&self.counts).zip(weights))
-            .map(|((&first, &count), weights)| (first, &weights[..count]))
+        (self.first.iter().zip(&self.counts).zip(weights)).map(|((&first, &count), weights)| (first, &weights[..count]))
     }
 }
 

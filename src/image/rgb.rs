@@ -67,9 +67,7 @@ fn over_white(channel: u8, alpha: u8) -> u8 {
 /// The limits of every picture, checked before anything is allocated for it.
 pub(crate) fn check_size(width: u32, height: u32) -> Result<()> {
     if width == 0 || height == 0 {
-        return Err(Error::ImageInvalid(format!(
-            "it is {width}×{height}; both sides must be at least one pixel"
-        )));
+        return Err(Error::ImageInvalid(format!("it is {width}×{height}; both sides must be at least one pixel")));
     }
     if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(Error::ImageTooLarge { width, height });
@@ -119,15 +117,7 @@ mod tests {
         assert_eq!(code(MAX_SIDE + 1, 1, 0), "image_too_large");
         assert_eq!(code(10_001, 10_000, 0), "image_too_large");
         assert_eq!(code(u32::MAX, u32::MAX, 0), "image_too_large");
-        assert_eq!(
-            Image::from_rgba(1, 1, &[0; 3]).unwrap_err().code(),
-            "image_invalid"
-        );
-        assert_eq!(
-            Image::from_rgb(MAX_SIDE, 1, vec![7; 3 * MAX_SIDE as usize])
-                .unwrap()
-                .width(),
-            MAX_SIDE
-        );
+        assert_eq!(Image::from_rgba(1, 1, &[0; 3]).unwrap_err().code(), "image_invalid");
+        assert_eq!(Image::from_rgb(MAX_SIDE, 1, vec![7; 3 * MAX_SIDE as usize]).unwrap().width(), MAX_SIDE);
     }
 }

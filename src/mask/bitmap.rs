@@ -16,11 +16,7 @@ impl Bitmap {
     /// A mask of nothing.
     pub fn new(width: u32, height: u32) -> Self {
         let pixels = width as usize * height as usize;
-        Self {
-            width,
-            height,
-            bits: vec![0; pixels.div_ceil(8)],
-        }
+        Self { width, height, bits: vec![0; pixels.div_ceil(8)] }
     }
 
     /// A mask of the pixels `(x, y)` that `is_set` says.
@@ -56,8 +52,7 @@ impl Bitmap {
 
     /// Whether the pixel is in the mask; none outside the photo is.
     pub fn get(&self, x: u32, y: u32) -> bool {
-        self.place(x, y)
-            .is_some_and(|(byte, bit)| self.bits[byte] & bit != 0)
+        self.place(x, y).is_some_and(|(byte, bit)| self.bits[byte] & bit != 0)
     }
 
     /// Puts the pixel into the mask or takes it out; outside the photo nothing happens.
@@ -240,10 +235,7 @@ impl Extent {
     pub(super) fn add_row(&mut self, y: u32, first: u32, last: u32) {
         (self.rows, self.columns) = match self.rows {
             None => (Some((y, y)), (first, last)),
-            Some((top, _)) => (
-                Some((top, y)),
-                (self.columns.0.min(first), self.columns.1.max(last)),
-            ),
+            Some((top, _)) => (Some((top, y)), (self.columns.0.min(first), self.columns.1.max(last))),
         };
     }
 
@@ -340,7 +332,7 @@ pub(super) mod tests {
             let mut inverted = mask.clone();
             inverted.invert();
             prop_assert_eq!(inverted.area() + mask.area(), mask.width() * mask.height());
-            prop_assert!(!inverted.get(0, 0) == mask.get(0, 0));
+            prop_assert!(inverted.get(0, 0) != mask.get(0, 0));
             inverted.invert();
             prop_assert_eq!(inverted, mask);
         }

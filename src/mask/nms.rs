@@ -11,9 +11,9 @@ pub fn nms(boxes: &[[u32; 4]], scores: &[f32], threshold: f64) -> Vec<usize> {
     let mut kept = Vec::new();
     while let Some(&best) = left.first() {
         kept.push(best);
-        left.retain(|&other| {
-            other != best && !(f64::from(iou(boxes[best], boxes[other])) > threshold)
-        });
+        // A missing IoU, that of boxes without area, is not over the threshold.
+        let overlaps = |other: usize| f64::from(iou(boxes[best], boxes[other])) > threshold;
+        left.retain(|&other| other != best && !overlaps(other));
     }
     kept
 }
@@ -37,12 +37,7 @@ mod tests {
 
     #[test]
     fn overlapping_boxes_leave_the_best() {
-        let boxes = [
-            [0, 0, 10, 10],
-            [0, 0, 10, 9],
-            [20, 0, 10, 10],
-            [0, 0, 10, 10],
-        ];
+        let boxes = [[0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 10, 10], [0, 0, 10, 10]];
         assert_eq!(nms(&boxes, &[0.5, 0.9, 0.1, 0.5], 0.7), [1, 2]);
         assert_eq!(nms(&boxes, &[0.5, 0.9, 0.1, 0.5], 0.95), [1, 0, 2]);
         assert_eq!(nms(&boxes, &[0.5, 0.9, 0.1, 0.5], 1.0), [1, 0, 3, 2]);

@@ -32,24 +32,11 @@ pub fn encode_png(width: u32, height: u32, channels: Channels, pixels: &[u8]) ->
 /// # Errors
 /// As [`encode_png`].
 pub fn encode_label_png(width: u32, height: u32, labels: &[u16]) -> Result<Vec<u8>> {
-    let bytes: Vec<u8> = labels
-        .iter()
-        .flat_map(|label| label.to_be_bytes())
-        .collect();
-    write(
-        width,
-        height,
-        (ColorType::Grayscale, BitDepth::Sixteen),
-        &bytes,
-    )
+    let bytes: Vec<u8> = labels.iter().flat_map(|label| label.to_be_bytes()).collect();
+    write(width, height, (ColorType::Grayscale, BitDepth::Sixteen), &bytes)
 }
 
-fn write(
-    width: u32,
-    height: u32,
-    (colour, depth): (ColorType, BitDepth),
-    pixels: &[u8],
-) -> Result<Vec<u8>> {
+fn write(width: u32, height: u32, (colour, depth): (ColorType, BitDepth), pixels: &[u8]) -> Result<Vec<u8>> {
     let failed = |error: ::png::EncodingError| Error::Internal(format!("writing a PNG: {error}"));
     let mut file = Vec::new();
     let mut encoder = Encoder::new(&mut file, width, height);
@@ -67,9 +54,7 @@ mod tests {
     use super::*;
 
     fn decode(file: &[u8]) -> (::png::OutputInfo, Vec<u8>) {
-        let mut reader = ::png::Decoder::new(std::io::Cursor::new(file))
-            .read_info()
-            .unwrap();
+        let mut reader = ::png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut pixels).unwrap();
         (info, pixels)
@@ -87,10 +72,7 @@ mod tests {
             assert_eq!(back, pixels);
         }
         let (info, back) = decode(&encode_label_png(2, 1, &[1, 0x203]).unwrap());
-        assert_eq!(
-            (info.bit_depth, back),
-            (BitDepth::Sixteen, vec![0, 1, 2, 3])
-        );
+        assert_eq!((info.bit_depth, back), (BitDepth::Sixteen, vec![0, 1, 2, 3]));
     }
 
     #[test]

@@ -141,19 +141,12 @@ impl Heading {
 /// Douglas and Peucker's line simplification, from the first corner and the one farthest from it.
 fn simplify(corners: Vec<[u32; 2]>, tolerance: f32) -> Ring {
     let points: Vec<[f64; 2]> = corners.iter().map(|c| c.map(f64::from)).collect();
-    let all = || {
-        corners
-            .iter()
-            .map(|c| c.map(|place| place as f32))
-            .collect()
-    };
-    // Also a tolerance that is no number.
-    if !(tolerance > 0.0) || points.len() <= 4 {
+    let all = || corners.iter().map(|c| c.map(|place| place as f32)).collect();
+    if tolerance.is_nan() || tolerance <= 0.0 || points.len() <= 4 {
         return all();
     }
     let from_first = |point: &[f64; 2]| (point[0] - points[0][0]).hypot(point[1] - points[0][1]);
-    let farthest = (0..points.len())
-        .max_by(|&a, &b| from_first(&points[a]).total_cmp(&from_first(&points[b])));
+    let farthest = (0..points.len()).max_by(|&a, &b| from_first(&points[a]).total_cmp(&from_first(&points[b])));
     let farthest = farthest.unwrap_or(0);
     let mut kept = vec![false; points.len()];
     kept[0] = true;
@@ -201,9 +194,8 @@ mod tests {
 
     /// The pixels whose centres lie inside an odd number of rings.
     fn rasterise(polygons: &[Polygon], width: u32, height: u32) -> Bitmap {
-        let rings: Vec<&Ring> = (polygons.iter())
-            .flat_map(|polygon| polygon.holes.iter().chain([&polygon.outline]))
-            .collect();
+        let rings: Vec<&Ring> =
+            (polygons.iter()).flat_map(|polygon| polygon.holes.iter().chain([&polygon.outline])).collect();
         Bitmap::from_fn(width, height, |x, y| {
             let (x, y) = (x as f32 + 0.5, y as f32 + 0.5);
             let mut inside = false;
@@ -227,20 +219,12 @@ mod tests {
 
     #[test]
     fn a_ring_has_a_hole() {
-        let mask = Bitmap::from_fn(5, 4, |x, y| {
-            (1..4).contains(&x) && y < 3 && (x, y) != (2, 1)
-        });
+        let mask = Bitmap::from_fn(5, 4, |x, y| (1..4).contains(&x) && y < 3 && (x, y) != (2, 1));
         let found = polygons(&mask, 0.0);
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            found[0].outline,
-            [[4.0, 0.0], [4.0, 3.0], [1.0, 3.0], [1.0, 0.0]]
-        );
+        assert_eq!(found[0].outline, [[4.0, 0.0], [4.0, 3.0], [1.0, 3.0], [1.0, 0.0]]);
         assert_eq!(found[0].holes.len(), 1);
-        assert_eq!(
-            (area(&found[0].outline), area(&found[0].holes[0])),
-            (9.0, -1.0)
-        );
+        assert_eq!((area(&found[0].outline), area(&found[0].holes[0])), (9.0, -1.0));
     }
 
     #[test]

@@ -88,17 +88,12 @@ impl Regions {
             }
             sizes[regions[i]] += runs[i].xs.len() as u32;
         }
-        Self {
-            runs: runs.into_iter().zip(regions).collect(),
-            sizes,
-        }
+        Self { runs: runs.into_iter().zip(regions).collect(), sizes }
     }
 
     /// The region of a pixel of the mask.
     pub(super) fn at(&self, x: u32, y: u32) -> Option<usize> {
-        let after = self
-            .runs
-            .partition_point(|(run, _)| (run.y, run.xs.start) <= (y, x));
+        let after = self.runs.partition_point(|(run, _)| (run.y, run.xs.start) <= (y, x));
         let (run, region) = self.runs.get(after.checked_sub(1)?)?;
         (run.y == y && run.xs.contains(&x)).then_some(*region)
     }
@@ -127,9 +122,7 @@ mod tests {
     /// A mask drawn with `#`.
     fn drawn(rows: &[&str]) -> Bitmap {
         let (width, height) = (rows[0].len() as u32, rows.len() as u32);
-        Bitmap::from_fn(width, height, |x, y| {
-            rows[y as usize].as_bytes()[x as usize] == b'#'
-        })
+        Bitmap::from_fn(width, height, |x, y| rows[y as usize].as_bytes()[x as usize] == b'#')
     }
 
     #[test]

@@ -30,12 +30,13 @@ pub fn overlay(image: &Image, masks: &[&Bitmap]) -> Result<Vec<u8>> {
     let mut rgb = image.rgb().to_vec();
     for (index, mask) in bottom_up(masks) {
         check_size(image, mask)?;
+        // Two fifths of what is there and three of the colour, rounded to nearest; eight pixels at a time.
         let colour = PALETTE[index % PALETTE.len()];
+        let share: [u16; 24] = std::array::from_fn(|i| 3 * u16::from(colour[i % 3]) + 2);
         for_runs(mask, |run| {
-            for pixel in rgb[3 * run.start..3 * run.end].as_chunks_mut::<3>().0 {
-                for (channel, colour) in pixel.iter_mut().zip(colour) {
-                    // Two fifths of what is there and three of the colour, rounded to nearest.
-                    *channel = ((2 * u16::from(*channel) + 3 * u16::from(colour) + 2) / 5) as u8;
+            for pixels in rgb[3 * run.start..3 * run.end].chunks_mut(share.len()) {
+                for (channel, share) in pixels.iter_mut().zip(share) {
+                    *channel = ((2 * u16::from(*channel) + share) / 5) as u8;
                 }
             }
         });
@@ -81,10 +82,7 @@ pub fn rgba(mask: &Bitmap) -> Vec<u8> {
 /// [`Error::Internal`] if masks are of different sizes; [`Error::OptionInvalid`] for more than 65 535 masks.
 pub fn label_map(width: u32, height: u32, masks: &[&Bitmap]) -> Result<Vec<u16>> {
     if u16::try_from(masks.len()).is_err() {
-        return Err(Error::OptionInvalid(format!(
-            "a label map of {} masks; it holds 65535",
-            masks.len()
-        )));
+        return Err(Error::OptionInvalid(format!("a label map of {} masks; it holds 65535", masks.len())));
     }
     let mut labels = vec![0; width as usize * height as usize];
     for (index, mask) in bottom_up(masks) {
@@ -121,11 +119,7 @@ fn check_size(image: &Image, mask: &Bitmap) -> Result<()> {
 }
 
 fn other_size(mask: &Bitmap, width: u32, height: u32) -> Error {
-    Error::Internal(format!(
-        "a {}×{} mask for a {width}×{height} photo",
-        mask.width(),
-        mask.height()
-    ))
+    Error::Internal(format!("a {}×{} mask for a {width}×{height} photo", mask.width(), mask.height()))
 }
 
 #[cfg(test)]
@@ -159,27 +153,15 @@ mod tests {
     #[test]
     fn masks_are_white() {
         assert_eq!(luma(&columns(1..3)), [0, 255, 255, 0]);
-        assert_eq!(
-            super::rgba(&columns(3..4))[8..],
-            [0, 0, 0, 0, 255, 255, 255, 255]
-        );
+        assert_eq!(super::rgba(&columns(3..4))[8..], [0, 0, 0, 0, 255, 255, 255, 255]);
     }
 
     #[test]
     fn masks_of_other_photos_are_refused() {
         let image = Image::from_rgb(1, 1, vec![1, 2, 3]).unwrap();
-        assert_eq!(
-            overlay(&image, &[&columns(0..1)]).unwrap_err().code(),
-            "internal"
-        );
-        assert_eq!(
-            cutout(&image, &columns(0..1)).unwrap_err().code(),
-            "internal"
-        );
-        assert_eq!(
-            label_map(1, 1, &[&columns(0..1)]).unwrap_err().code(),
-            "internal"
-        );
+        assert_eq!(overlay(&image, &[&columns(0..1)]).unwrap_err().code(), "internal");
+        assert_eq!(cutout(&image, &columns(0..1)).unwrap_err().code(), "internal");
+        assert_eq!(label_map(1, 1, &[&columns(0..1)]).unwrap_err().code(), "internal");
         assert_eq!(overlay(&image, &[]).unwrap(), [1, 2, 3]);
         assert_eq!(overlay(&image, &[&Bitmap::new(1, 1)]).unwrap(), [1, 2, 3]);
     }

@@ -55,10 +55,7 @@ impl Rle {
             }
         }
         end_run(width * height);
-        Self {
-            size: [height, width],
-            counts,
-        }
+        Self { size: [height, width], counts }
     }
 
     /// The mask again.
@@ -130,17 +127,11 @@ impl Rle {
     /// # Errors
     /// [`Error::PromptInvalid`] for a string that is none; sizes are checked by [`Rle::decode`].
     pub fn from_compressed(size: [u32; 2], text: &str) -> Result<Self> {
-        let invalid = |at: usize| {
-            Error::PromptInvalid(format!(
-                "byte {at} of a compressed RLE does not belong there"
-            ))
-        };
+        let invalid = |at: usize| Error::PromptInvalid(format!("byte {at} of a compressed RLE does not belong there"));
         let mut counts: Vec<u32> = Vec::new();
         let (mut value, mut shift) = (0i64, 0);
         for (at, byte) in text.bytes().enumerate() {
-            let group = byte
-                .checked_sub(48)
-                .filter(|&group| group < 64 && shift < 40);
+            let group = byte.checked_sub(48).filter(|&group| group < 64 && shift < 40);
             let group = i64::from(group.ok_or_else(|| invalid(at))?);
             value |= (group & 0x1f) << shift;
             shift += 5;
@@ -182,8 +173,7 @@ mod tests {
 
     #[test]
     fn runs_go_down_the_columns() {
-        let counts =
-            |is_set: fn(u32, u32) -> bool| Rle::encode(&Bitmap::from_fn(3, 2, is_set)).counts;
+        let counts = |is_set: fn(u32, u32) -> bool| Rle::encode(&Bitmap::from_fn(3, 2, is_set)).counts;
         assert_eq!(counts(|_, _| false), [6]);
         assert_eq!(counts(|_, _| true), [0, 6]);
         assert_eq!(counts(|x, y| (x, y) == (1, 0)), [2, 1, 3]);
@@ -214,23 +204,11 @@ mod tests {
             assert_eq!(code, "prompt_invalid", "{text}");
         }
         let decode = |size, counts| Rle { size, counts }.decode();
-        assert_eq!(
-            decode([2, 2], vec![3]).unwrap_err().code(),
-            "prompt_invalid"
-        );
-        assert_eq!(
-            decode([2, 2], vec![u32::MAX; 9]).unwrap_err().code(),
-            "prompt_invalid"
-        );
+        assert_eq!(decode([2, 2], vec![3]).unwrap_err().code(), "prompt_invalid");
+        assert_eq!(decode([2, 2], vec![u32::MAX; 9]).unwrap_err().code(), "prompt_invalid");
         assert_eq!(decode([0, 2], vec![]).unwrap_err().code(), "image_invalid");
-        assert_eq!(
-            decode([u32::MAX, 2], vec![]).unwrap_err().code(),
-            "image_too_large"
-        );
-        assert_eq!(
-            decode([2, 2], vec![1, 0, 2, 1, 0, 0]).unwrap().bits(),
-            [0b0001_0000]
-        );
+        assert_eq!(decode([u32::MAX, 2], vec![]).unwrap_err().code(), "image_too_large");
+        assert_eq!(decode([2, 2], vec![1, 0, 2, 1, 0, 0]).unwrap().bits(), [0b0001_0000]);
     }
 
     proptest! {

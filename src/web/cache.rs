@@ -39,10 +39,7 @@ impl Store {
 
     /// What was kept of this absolute URL.
     pub async fn get(&self, url: &str) -> Option<Response> {
-        settled(self.cache.match_with_str(url))
-            .await?
-            .dyn_into()
-            .ok()
+        settled(self.cache.match_with_str(url)).await?.dyn_into().ok()
     }
 
     /// Keeps a whole, verified download; drops the caches of other versions and what is beyond the capacity.
@@ -64,10 +61,7 @@ impl Store {
         let Some(names) = settled(self.caches.keys()).await else {
             return;
         };
-        for name in Array::from(&names)
-            .iter()
-            .filter_map(|name| name.as_string())
-        {
+        for name in Array::from(&names).iter().filter_map(|name| name.as_string()) {
             if name.starts_with(FAMILY) && name != NAME {
                 settled(self.caches.delete(&name)).await;
             }
@@ -80,10 +74,7 @@ impl Store {
         };
         let requests = Array::from(&requests);
         // In the order in which they were written.
-        for request in requests
-            .iter()
-            .take(requests.length().saturating_sub(CAPACITY) as usize)
-        {
+        for request in requests.iter().take(requests.length().saturating_sub(CAPACITY) as usize) {
             settled(self.cache.delete_with_request(request.unchecked_ref())).await;
         }
     }

@@ -47,9 +47,7 @@ pub async fn pixels(source: JsValue, signal: &Signal) -> Result<Image> {
     match tag(&source).as_str() {
         "Blob" | "File" => decode(source.unchecked_ref(), signal).await,
         "ImageBitmap" => draw(source.unchecked_ref(), signal).await,
-        "ImageData" | "OffscreenCanvas" | "HTMLCanvasElement" => {
-            snapshot(&source, "width", "height", signal).await
-        }
+        "ImageData" | "OffscreenCanvas" | "HTMLCanvasElement" => snapshot(&source, "width", "height", signal).await,
         "VideoFrame" => snapshot(&source, "displayWidth", "displayHeight", signal).await,
         "HTMLImageElement" => {
             let image: &HtmlImageElement = source.unchecked_ref();
@@ -70,11 +68,7 @@ pub async fn pixels(source: JsValue, signal: &Signal) -> Result<Image> {
         other => Err(Error::ImageInvalid(format!(
             "{} is no picture: pass a File, Blob, URL, ImageBitmap, ImageData, canvas, <img>, <video> or \
              VideoFrame",
-            if other.is_empty() {
-                "this value"
-            } else {
-                other
-            }
+            if other.is_empty() { "this value" } else { other }
         ))),
     }
 }
@@ -104,13 +98,8 @@ async fn encoded_size(file: &Blob, signal: &Signal) -> Result<Option<(u32, u32)>
                 text(&exception)
             )),
         };
-        let slice = file
-            .slice_with_f64_and_f64(0.0, f64::from(length))
-            .map_err(unread)?;
-        let header = signal
-            .race(JsFuture::from(slice.array_buffer()))
-            .await?
-            .map_err(unread)?;
+        let slice = file.slice_with_f64_and_f64(0.0, f64::from(length)).map_err(unread)?;
+        let header = signal.race(JsFuture::from(slice.array_buffer())).await?.map_err(unread)?;
         let header = Uint8Array::new(&header).to_vec();
         match header_size(&header) {
             Err(Truncated) if f64::from(length) < file.size() => continue,
@@ -128,9 +117,7 @@ fn header_size(header: &[u8]) -> std::result::Result<Option<(u32, u32)>, Truncat
         Some(size) => size,
         None => match imagesize::blob_size(header) {
             Ok(size) => (size.width as u32, size.height as u32),
-            Err(imagesize::ImageError::IoError(error))
-                if error.kind() == std::io::ErrorKind::UnexpectedEof =>
-            {
+            Err(imagesize::ImageError::IoError(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 return Err(Truncated);
             }
             Err(_) => return Ok(None),
@@ -159,10 +146,7 @@ async fn snapshot(source: &JsValue, width: &str, height: &str, signal: &Signal) 
 extern "C" {
     /// The scope's own, a window's as well as a worker's.
     #[wasm_bindgen(catch, js_name = createImageBitmap)]
-    fn create_image_bitmap(
-        source: &JsValue,
-        options: &ImageBitmapOptions,
-    ) -> std::result::Result<Promise, JsValue>;
+    fn create_image_bitmap(source: &JsValue, options: &ImageBitmapOptions) -> std::result::Result<Promise, JsValue>;
 }
 
 /// A bitmap of our own, whose pixels are given back at once and not at the next garbage collection.
@@ -183,25 +167,17 @@ async fn bitmap(source: &JsValue, signal: &Signal) -> Result<Bitmap> {
         Err(exception) => Err(exception),
     };
     made.map(|bitmap| Bitmap(bitmap.unchecked_into()))
-        .map_err(|exception| {
-            invalid(
-                "the browser cannot decode it; JPEG, PNG and WebP are known by all",
-                &exception,
-            )
-        })
+        .map_err(|exception| invalid("the browser cannot decode it; JPEG, PNG and WebP are known by all", &exception))
 }
 
 /// A bitmap's pixels, by way of a canvas as high as a band.
 async fn draw(bitmap: &ImageBitmap, signal: &Signal) -> Result<Image> {
     let (width, height) = (bitmap.width(), bitmap.height());
     if width == 0 || height == 0 {
-        return Err(Error::ImageInvalid(
-            "the bitmap was closed or transferred: pass one that is open".into(),
-        ));
+        return Err(Error::ImageInvalid("the bitmap was closed or transferred: pass one that is open".into()));
     }
     let mut rows = Rows::new(width, height)?;
-    let context =
-        canvas(width, rows.in_band(0)).map_err(|exception| invalid("no canvas", &exception))?;
+    let context = canvas(width, rows.in_band(0)).map_err(|exception| invalid("no canvas", &exception))?;
     while let Some((top, count)) = rows.next_band() {
         let (left, top) = (0.0, f64::from(top));
         let (across, down) = (f64::from(width), f64::from(count));
@@ -217,10 +193,7 @@ async fn draw(bitmap: &ImageBitmap, signal: &Signal) -> Result<Image> {
     rows.finish()
 }
 
-fn canvas(
-    width: u32,
-    height: u32,
-) -> std::result::Result<OffscreenCanvasRenderingContext2d, JsValue> {
+fn canvas(width: u32, height: u32) -> std::result::Result<OffscreenCanvasRenderingContext2d, JsValue> {
     let options = Object::new();
     js_sys::Reflect::set(&options, &"willReadFrequently".into(), &true.into())?;
     let context = OffscreenCanvas::new(width, height)?
@@ -236,9 +209,7 @@ fn canvas(
 /// The bytes of an object that has pixels as `ImageData` has them: RGBA, straight alpha, sRGB.
 fn plain_data(source: &JsValue) -> Option<Uint8ClampedArray> {
     let data = property(source, "data");
-    let in_srgb = property(source, "colorSpace")
-        .as_string()
-        .is_none_or(|space| space == "srgb");
+    let in_srgb = property(source, "colorSpace").as_string().is_none_or(|space| space == "srgb");
     match tag(&data).as_str() {
         "Uint8ClampedArray" if in_srgb => Some(data.unchecked_into()),
         _ => None,
@@ -246,10 +217,7 @@ fn plain_data(source: &JsValue) -> Option<Uint8ClampedArray> {
 }
 
 async fn copy(source: &JsValue, data: &Uint8ClampedArray, signal: &Signal) -> Result<Image> {
-    let (width, height) = (
-        length(source, "width").unwrap_or(0),
-        length(source, "height").unwrap_or(0),
-    );
+    let (width, height) = (length(source, "width").unwrap_or(0), length(source, "height").unwrap_or(0));
     let mut rows = Rows::new(width, height)?;
     if u64::from(data.length()) != u64::from(width) * u64::from(height) * 4 {
         return Err(Error::ImageInvalid(format!(
@@ -277,9 +245,7 @@ impl Rows {
         check_size(width, height)?;
         let mut rgb = Vec::new();
         rgb.try_reserve_exact(width as usize * height as usize * 3)
-            .map_err(|_| {
-                Error::OutOfMemory(format!("no room for a picture of {width}×{height}"))
-            })?;
+            .map_err(|_| Error::OutOfMemory(format!("no room for a picture of {width}×{height}")))?;
         Ok(Self { width, height, rgb })
     }
 

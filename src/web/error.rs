@@ -18,17 +18,11 @@ impl From<Error> for JsValue {
 
 /// What an exception says, as `Name: message` where it has both.
 pub fn text(exception: &JsValue) -> String {
-    let part = |key| {
-        property(exception, key)
-            .as_string()
-            .filter(|part| !part.is_empty())
-    };
+    let part = |key| property(exception, key).as_string().filter(|part| !part.is_empty());
     match (part("name"), part("message")) {
         (Some(name), Some(message)) => format!("{name}: {message}"),
         (Some(part), None) | (None, Some(part)) => part,
-        (None, None) => exception
-            .as_string()
-            .unwrap_or_else(|| format!("{exception:?}")),
+        (None, None) => exception.as_string().unwrap_or_else(|| format!("{exception:?}")),
     }
 }
 

@@ -5,8 +5,7 @@ use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    Blob, BlobPropertyBag, ReadableStream, ReadableStreamDefaultReader, Request, RequestCache,
-    RequestInit, Response,
+    Blob, BlobPropertyBag, ReadableStream, ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response,
 };
 
 use super::cache::Store;
@@ -34,10 +33,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            sha256: None,
-            cache: true,
-        }
+        Self { sha256: None, cache: true }
     }
 }
 
@@ -78,13 +74,7 @@ pub async fn weights(
         "Blob" | "File" => {
             let blob: Blob = source.unchecked_into();
             let mut bytes = Gather::new("verify", Some(blob.size() as u64), wanted, progress)?;
-            drain(
-                &blob.stream(),
-                signal,
-                Error::CheckpointUnreachable,
-                |chunk| bytes.push(chunk),
-            )
-            .await?;
+            drain(&blob.stream(), signal, Error::CheckpointUnreachable, |chunk| bytes.push(chunk)).await?;
             bytes.finish()
         }
         "Response" => {
@@ -94,8 +84,7 @@ pub async fn weights(
         "Uint8Array" => in_memory(source.unchecked_ref(), wanted, progress),
         "ArrayBuffer" => in_memory(&Uint8Array::new(&source), wanted, progress),
         _ => Err(Error::OptionInvalid(
-            "weights must be a URL, a File, a Blob, a Response, a Uint8Array or an ArrayBuffer"
-                .into(),
+            "weights must be a URL, a File, a Blob, a Response, a Uint8Array or an ArrayBuffer".into(),
         )),
     }
 }
@@ -139,10 +128,7 @@ pub async fn picture(url: &str, signal: &Signal) -> Result<Blob> {
 
 /// The error for an encoded picture beyond [`MAX_PICTURE`].
 pub fn picture_too_long() -> Error {
-    Error::ImageInvalid(format!(
-        "the file is over {} MiB: compress it",
-        MAX_PICTURE >> 20
-    ))
+    Error::ImageInvalid(format!("the file is over {} MiB: compress it", MAX_PICTURE >> 20))
 }
 
 async fn download(
@@ -154,11 +140,7 @@ async fn download(
 ) -> Result<Vec<u8>> {
     let absolute = request(url, signal, Error::CheckpointUnreachable)?.url();
     let cacheable = cache && absolute.starts_with("http");
-    let store = if cacheable {
-        signal.race(Store::open()).await?
-    } else {
-        None
-    };
+    let store = if cacheable { signal.race(Store::open()).await? } else { None };
     if let Some(store) = &store
         && let Some(kept) = signal.race(store.get(&absolute)).await?
     {
@@ -186,19 +168,12 @@ async fn read(
     let body = body(response, Error::CheckpointUnreachable)?;
     let mut bytes = Gather::new(phase, content_length(response), wanted, progress)?;
     if let Some(body) = body {
-        drain(&body, signal, Error::CheckpointUnreachable, |chunk| {
-            bytes.push(chunk)
-        })
-        .await?;
+        drain(&body, signal, Error::CheckpointUnreachable, |chunk| bytes.push(chunk)).await?;
     }
     bytes.finish()
 }
 
-fn in_memory(
-    source: &Uint8Array,
-    wanted: Option<&str>,
-    progress: &dyn Fn(Progress),
-) -> Result<Vec<u8>> {
+fn in_memory(source: &Uint8Array, wanted: Option<&str>, progress: &dyn Fn(Progress)) -> Result<Vec<u8>> {
     let mut bytes = Gather::new("verify", Some(u64::from(source.length())), wanted, progress)?;
     bytes.push(source)?;
     bytes.finish()
@@ -222,14 +197,7 @@ impl<'a> Gather<'a> {
         progress: &'a dyn Fn(Progress),
     ) -> Result<Self> {
         let hash = wanted.map(|wanted| (Sha256::new(), wanted));
-        let mut gather = Self {
-            bytes: Vec::new(),
-            hash,
-            phase,
-            total,
-            told: 0,
-            progress,
-        };
+        let mut gather = Self { bytes: Vec::new(), hash, phase, total, told: 0, progress };
         if let Some(total) = total {
             gather.make_room(total)?;
         }
@@ -250,8 +218,7 @@ impl<'a> Gather<'a> {
             Some(total) if total == length => self.bytes.try_reserve_exact(more),
             _ => self.bytes.try_reserve(more),
         };
-        reserved
-            .map_err(|_| Error::OutOfMemory(format!("no room for a checkpoint of {length} bytes")))
+        reserved.map_err(|_| Error::OutOfMemory(format!("no room for a checkpoint of {length} bytes")))
     }
 
     fn push(&mut self, chunk: &Uint8Array) -> Result<()> {
@@ -275,25 +242,14 @@ impl<'a> Gather<'a> {
         // A length that proved too short was one before decompression: its header is hidden by CORS.
         self.total = self.total.filter(|total| *total >= loaded);
         self.told = loaded;
-        (self.progress)(Progress {
-            phase: self.phase,
-            loaded,
-            total: self.total,
-        });
+        (self.progress)(Progress { phase: self.phase, loaded, total: self.total });
     }
 
     fn finish(mut self) -> Result<Vec<u8>> {
         if let Some((hash, wanted)) = self.hash.take() {
-            let actual = hash
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>();
+            let actual = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             if actual != wanted {
-                return Err(Error::CheckpointHash {
-                    expected: wanted.into(),
-                    actual,
-                });
+                return Err(Error::CheckpointHash { expected: wanted.into(), actual });
             }
         }
         self.total = Some(self.bytes.len() as u64);
@@ -306,9 +262,7 @@ fn checked_hash(hash: &str) -> Result<String> {
     if hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(hash.to_ascii_lowercase());
     }
-    Err(Error::OptionInvalid(
-        "sha256 must be 64 hexadecimal digits".into(),
-    ))
+    Err(Error::OptionInvalid("sha256 must be 64 hexadecimal digits".into()))
 }
 
 /// What becomes of a sentence about a fetch that failed: [`Error::CheckpointUnreachable`] or
@@ -327,13 +281,8 @@ fn request(url: &str, signal: &Signal, unreachable: Unreachable) -> Result<Reque
     // Ask whether the HTTP cache is current: an old copy would fail its hash for as long as it is kept.
     init.set_cache(RequestCache::NoCache);
     init.set_signal(signal.raw());
-    Request::new_with_str_and_init(url, &init).map_err(|exception| {
-        unreachable(format!(
-            "{} is no address ({})",
-            shown(url),
-            text(&exception)
-        ))
-    })
+    Request::new_with_str_and_init(url, &init)
+        .map_err(|exception| unreachable(format!("{} is no address ({})", shown(url), text(&exception))))
 }
 
 async fn get(url: &str, signal: &Signal, unreachable: Unreachable) -> Result<Response> {
@@ -355,11 +304,7 @@ async fn get(url: &str, signal: &Signal, unreachable: Unreachable) -> Result<Res
 /// The body of a good response; none if it is empty by nature.
 fn body(response: &Response, unreachable: Unreachable) -> Result<Option<ReadableStream>> {
     let url = response.url();
-    let who = if url.is_empty() {
-        "the response"
-    } else {
-        shown(&url)
-    };
+    let who = if url.is_empty() { "the response" } else { shown(&url) };
     let status = response.status();
     if !response.ok() {
         let advice = match status {
@@ -369,14 +314,10 @@ fn body(response: &Response, unreachable: Unreachable) -> Result<Option<Readable
             408 | 429 | 500..=599 => "the server is busy or broken: try again later",
             _ => "open the address in a tab to see what it says",
         };
-        return Err(unreachable(format!(
-            "{who} has HTTP status {status}; {advice}"
-        )));
+        return Err(unreachable(format!("{who} has HTTP status {status}; {advice}")));
     }
     if response.body_used() || response.body().is_some_and(|body| body.locked()) {
-        return Err(unreachable(format!(
-            "{who} was read before: pass a fresh one, or a clone()"
-        )));
+        return Err(unreachable(format!("{who} was read before: pass a fresh one, or a clone()")));
     }
     Ok(response.body())
 }
@@ -400,25 +341,17 @@ async fn drain(
 ) -> Result<()> {
     let failed = |exception: JsValue| match is_abort(&exception) {
         true => Error::Aborted,
-        false => unreachable(format!(
-            "the bytes stopped coming ({}): try again",
-            text(&exception)
-        )),
+        false => unreachable(format!("the bytes stopped coming ({}): try again", text(&exception))),
     };
     let reader = Reader(ReadableStreamDefaultReader::new(stream).map_err(failed)?);
     loop {
-        let part = signal
-            .race(JsFuture::from(reader.0.read()))
-            .await?
-            .map_err(failed)?;
+        let part = signal.race(JsFuture::from(reader.0.read())).await?.map_err(failed)?;
         if property(&part, "done").is_truthy() {
             return Ok(());
         }
         let chunk = property(&part, "value");
         if tag(&chunk) != "Uint8Array" {
-            return Err(unreachable(
-                "the stream holds something other than bytes (Uint8Array)".into(),
-            ));
+            return Err(unreachable("the stream holds something other than bytes (Uint8Array)".into()));
         }
         take(chunk.unchecked_ref())?;
     }

@@ -12,10 +12,7 @@ pub fn property(value: &JsValue, key: &str) -> JsValue {
 /// `instanceof` it also knows objects of another frame, and classes that this scope does not have: there is
 /// no `HTMLImageElement` in a worker.
 pub fn tag(value: &JsValue) -> String {
-    Reflect::get(value, &Symbol::to_string_tag())
-        .ok()
-        .and_then(|tag| tag.as_string())
-        .unwrap_or_default()
+    Reflect::get(value, &Symbol::to_string_tag()).ok().and_then(|tag| tag.as_string()).unwrap_or_default()
 }
 
 /// A property that is a whole number from 0 to 2³² − 1.

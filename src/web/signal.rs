@@ -31,13 +31,8 @@ impl Signal {
             let to_wake = Rc::clone(&waiting);
             let on_abort = Closure::new(move || to_wake.take().into_iter().for_each(Waker::wake));
             // Only a null callback or a full heap could refuse; `check` would see the abort even so.
-            let _ =
-                signal.add_event_listener_with_callback("abort", on_abort.as_ref().unchecked_ref());
-            Listener {
-                signal,
-                waiting,
-                on_abort,
-            }
+            let _ = signal.add_event_listener_with_callback("abort", on_abort.as_ref().unchecked_ref());
+            Listener { signal, waiting, on_abort }
         }))
     }
 
@@ -104,8 +99,6 @@ impl Default for Signal {
 impl Drop for Listener {
     fn drop(&mut self) {
         let callback = self.on_abort.as_ref().unchecked_ref();
-        let _ = self
-            .signal
-            .remove_event_listener_with_callback("abort", callback);
+        let _ = self.signal.remove_event_listener_with_callback("abort", callback);
     }
 }

@@ -35,21 +35,14 @@ async fn load(options: &Options) -> Result<Vec<u8>, Error> {
 
 /// The addresses that are kept.
 async fn kept() -> Vec<String> {
-    let urls = evaluate(&format!(
-        "caches.open('{NAME}').then((c) => c.keys()).then((all) => all.map((r) => r.url))"
-    ))
-    .await;
-    js_sys::Array::from(&urls)
-        .iter()
-        .filter_map(|url| url.as_string())
-        .collect()
+    let urls =
+        evaluate(&format!("caches.open('{NAME}').then((c) => c.keys()).then((all) => all.map((r) => r.url))")).await;
+    js_sys::Array::from(&urls).iter().filter_map(|url| url.as_string()).collect()
 }
 
 async fn keep(url: &str, bytes: &str) {
-    evaluate(&format!(
-        "caches.open('{NAME}').then((c) => c.put('{url}', new Response(new Uint8Array({bytes}))))"
-    ))
-    .await;
+    evaluate(&format!("caches.open('{NAME}').then((c) => c.put('{url}', new Response(new Uint8Array({bytes}))))"))
+        .await;
 }
 
 #[wasm_bindgen_test]
@@ -61,19 +54,11 @@ async fn the_second_load_needs_no_network() {
         answer("Response.error()");
         let phases = std::cell::RefCell::new(Vec::new());
         let tell = |progress: tinysam::web::fetch::Progress| {
-            phases
-                .borrow_mut()
-                .push((progress.phase, progress.loaded, progress.total));
+            phases.borrow_mut().push((progress.phase, progress.loaded, progress.total));
         };
-        assert_eq!(
-            weights(URL.into(), &options, &tell, &Signal::default()).await,
-            Ok(vec![1, 2, 3])
-        );
+        assert_eq!(weights(URL.into(), &options, &tell, &Signal::default()).await, Ok(vec![1, 2, 3]));
         assert_eq!(downloads(), 0.0);
-        assert_eq!(
-            phases.into_inner(),
-            [("verify", 0, Some(3)), ("verify", 3, Some(3))]
-        );
+        assert_eq!(phases.into_inner(), [("verify", 0, Some(3)), ("verify", 3, Some(3))]);
     }
     forget(URL).await;
     assert!(kept().await.is_empty());
@@ -91,10 +76,7 @@ async fn a_corrupt_entry_is_replaced() {
     // Nor is it kept when there is nothing better.
     keep(URL, "[1, 2, 4]").await;
     answer("Response.error()");
-    assert_eq!(
-        load(&with_hash(HASH)).await.unwrap_err().code(),
-        "checkpoint_unreachable"
-    );
+    assert_eq!(load(&with_hash(HASH)).await.unwrap_err().code(), "checkpoint_unreachable");
     assert!(kept().await.is_empty());
 }
 
@@ -106,34 +88,17 @@ async fn failed_downloads_leave_nothing() {
     for (response, code) in [
         ("new Response(new Uint8Array([1, 2, 4]))", "checkpoint_hash"),
         ("new Response(new Uint8Array([1, 2]))", "checkpoint_hash"),
-        (
-            "new Response('not found', { status: 404 })",
-            "checkpoint_unreachable",
-        ),
+        ("new Response('not found', { status: 404 })", "checkpoint_unreachable"),
         (cut_off, "checkpoint_unreachable"),
-        (
-            "Promise.reject(new TypeError('Failed to fetch'))",
-            "checkpoint_unreachable",
-        ),
+        ("Promise.reject(new TypeError('Failed to fetch'))", "checkpoint_unreachable"),
     ] {
         serve(response).await;
-        assert_eq!(
-            load(&with_hash(HASH)).await.unwrap_err().code(),
-            code,
-            "{response}"
-        );
+        assert_eq!(load(&with_hash(HASH)).await.unwrap_err().code(), code, "{response}");
         assert!(kept().await.is_empty(), "{response}");
     }
-    let hanging =
-        "new Response(new ReadableStream({ start(c) { c.enqueue(new Uint8Array([1, 2, 3])) } }))";
+    let hanging = "new Response(new ReadableStream({ start(c) { c.enqueue(new Uint8Array([1, 2, 3])) } }))";
     serve(hanging).await;
-    let outcome = weights(
-        URL.into(),
-        &Options::default(),
-        &|_| (),
-        &aborting_after(20),
-    )
-    .await;
+    let outcome = weights(URL.into(), &Options::default(), &|_| (), &aborting_after(20)).await;
     assert_eq!(outcome, Err(Error::Aborted));
     assert!(kept().await.is_empty());
 }
@@ -141,10 +106,7 @@ async fn failed_downloads_leave_nothing() {
 #[wasm_bindgen_test]
 async fn only_addresses_are_cached_and_only_if_wanted() {
     serve(GOOD).await;
-    let not_wanted = Options {
-        cache: false,
-        ..Options::default()
-    };
+    let not_wanted = Options { cache: false, ..Options::default() };
     assert_eq!(load(&not_wanted).await, Ok(vec![1, 2, 3]));
     eval("globalThis.fetch = trueFetch");
     let sources = [
@@ -154,9 +116,7 @@ async fn only_addresses_are_cached_and_only_if_wanted() {
         eval("URL.createObjectURL(new Blob([new Uint8Array(3)]))"),
     ];
     for source in sources {
-        weights(source, &Options::default(), &|_| (), &Signal::default())
-            .await
-            .unwrap();
+        weights(source, &Options::default(), &|_| (), &Signal::default()).await.unwrap();
     }
     assert!(kept().await.is_empty());
 }
@@ -179,10 +139,7 @@ async fn the_cache_is_bounded() {
             .collect::<Vec<_>>()
     );
     assert_eq!(evaluate("caches.has('tinysam-weights-0')").await, false);
-    assert_eq!(
-        evaluate("caches.has('tinysam-of-somebody-else')").await,
-        true
-    );
+    assert_eq!(evaluate("caches.has('tinysam-of-somebody-else')").await, true);
     evaluate("caches.delete('tinysam-of-somebody-else')").await;
 }
 

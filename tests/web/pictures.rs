@@ -20,9 +20,7 @@ const BLUE: [u8; 3] = [0, 0, 255];
 
 fn blob(bytes: &[u8]) -> JsValue {
     let parts = Array::of1(&Uint8Array::from(bytes));
-    web_sys::Blob::new_with_u8_array_sequence(&parts)
-        .unwrap()
-        .into()
+    web_sys::Blob::new_with_u8_array_sequence(&parts).unwrap().into()
 }
 
 async fn read(source: JsValue) -> Result<Image, Error> {
@@ -58,17 +56,9 @@ async fn every_alpha_comes_through_a_bitmap_as_from_memory() {
         return data
     })()";
     let from_memory = read(eval(data)).await.unwrap();
-    let bitmap = evaluate(&format!(
-        "createImageBitmap({data}, {{ premultiplyAlpha: 'none' }})"
-    ))
-    .await;
+    let bitmap = evaluate(&format!("createImageBitmap({data}, {{ premultiplyAlpha: 'none' }})")).await;
     let from_bitmap = read(bitmap).await.unwrap();
-    let worst = from_memory
-        .rgb()
-        .iter()
-        .zip(from_bitmap.rgb())
-        .map(|(a, b)| a.abs_diff(*b))
-        .max();
+    let worst = from_memory.rgb().iter().zip(from_bitmap.rgb()).map(|(a, b)| a.abs_diff(*b)).max();
     assert_eq!(worst, Some(0));
 }
 
@@ -85,17 +75,11 @@ async fn orientation_is_applied() {
 #[wasm_bindgen_test]
 async fn formats() {
     let image = read(blob(fixture!("red-then-blue.gif"))).await.unwrap();
-    assert!(
-        size(&image) == (8, 6) && image.rgb().chunks(3).all(|pixel| pixel == RED),
-        "the first frame"
-    );
+    assert!(size(&image) == (8, 6) && image.rgb().chunks(3).all(|pixel| pixel == RED), "the first frame");
 
     let image = read(blob(fixture!("halves.webp"))).await.unwrap();
     assert_eq!(size(&image), (6, 2));
-    assert_eq!(
-        image.rgb(),
-        [RED, RED, RED, BLUE, BLUE, BLUE].concat().repeat(2)
-    );
+    assert_eq!(image.rgb(), [RED, RED, RED, BLUE, BLUE, BLUE].concat().repeat(2));
 
     let image = read(blob(fixture!("halves.avif"))).await.unwrap();
     assert_eq!(size(&image), (64, 32));
@@ -103,13 +87,7 @@ async fn formats() {
     assert_near(&image, 60, 30, BLUE);
 
     // Stored from top to bottom, which a negative height says.
-    let image = read(blob(&bmp(
-        2,
-        -2,
-        &[[0, 0, 255, 255, 0, 0, 0, 0], [255, 0, 0, 0, 0, 255, 0, 0]],
-    )))
-    .await
-    .unwrap();
+    let image = read(blob(&bmp(2, -2, &[[0, 0, 255, 255, 0, 0, 0, 0], [255, 0, 0, 0, 0, 255, 0, 0]]))).await.unwrap();
     assert_eq!(size(&image), (2, 2));
     assert_eq!(image.rgb(), [RED, BLUE, BLUE, RED].concat());
 }
@@ -117,21 +95,7 @@ async fn formats() {
 /// A Windows bitmap of 24 bits (BGR, rows padded to four bytes).
 fn bmp(width: i32, height: i32, rows: &[[u8; 8]]) -> Vec<u8> {
     let mut file = b"BM".to_vec();
-    for field in [
-        54 + 8 * rows.len() as i32,
-        0,
-        54,
-        40,
-        width,
-        height,
-        1 | 24 << 16,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-    ] {
+    for field in [54 + 8 * rows.len() as i32, 0, 54, 40, width, height, 1 | 24 << 16, 0, 0, 0, 0, 0, 0] {
         file.extend(field.to_le_bytes());
     }
     file.extend(rows.concat());
@@ -149,27 +113,15 @@ async fn addresses_are_a_source() {
         fixture!("alpha.png")
     ))
     .await;
-    assert!(
-        png.as_string()
-            .is_some_and(|url| url.starts_with("data:image/png;"))
-    );
+    assert!(png.as_string().is_some_and(|url| url.starts_with("data:image/png;")));
     assert_eq!(read(png).await.map(|image| size(&image)), Ok((4, 1)));
 
-    let file = format!(
-        "new File([new Uint8Array({:?})], 'a.jpg')",
-        fixture!("orientation6.jpg")
-    );
+    let file = format!("new File([new Uint8Array({:?})], 'a.jpg')", fixture!("orientation6.jpg"));
     let url = eval(&format!("URL.createObjectURL({file})"));
     assert_eq!(read(url).await.map(|image| size(&image)), Ok((16, 32)));
-    assert_eq!(
-        read(eval(&file)).await.map(|image| size(&image)),
-        Ok((16, 32))
-    );
+    assert_eq!(read(eval(&file)).await.map(|image| size(&image)), Ok((16, 32)));
 
-    for (url, says) in [
-        ("location.origin + '/no.png'", "404"),
-        ("'http://127.0.0.1:9/a.png'", "CORS"),
-    ] {
+    for (url, says) in [("location.origin + '/no.png'", "404"), ("'http://127.0.0.1:9/a.png'", "CORS")] {
         let error = read(eval(url)).await.unwrap_err();
         assert_eq!(error.code(), "image_unreachable");
         assert!(error.to_string().contains(says), "{error}");
@@ -199,18 +151,8 @@ async fn what_the_browser_drew_comes_as_it_is() {
     let canvas = eval(STRIPES);
     assert_striped(&read(canvas.clone()).await.unwrap());
     js_sys::Reflect::set(&js_sys::global(), &"canvas".into(), &canvas).unwrap();
-    assert_striped(
-        &read(eval(
-            "canvas.getContext('2d').getImageData(0, 0, 3000, 1700)",
-        ))
-        .await
-        .unwrap(),
-    );
-    assert_striped(
-        &read(evaluate("canvas.convertToBlob()").await)
-            .await
-            .unwrap(),
-    );
+    assert_striped(&read(eval("canvas.getContext('2d').getImageData(0, 0, 3000, 1700)")).await.unwrap());
+    assert_striped(&read(evaluate("canvas.convertToBlob()").await).await.unwrap());
 
     let bitmap = evaluate("createImageBitmap(canvas)").await;
     assert_striped(&read(bitmap.clone()).await.unwrap());
@@ -222,20 +164,18 @@ async fn what_the_browser_drew_comes_as_it_is() {
     assert_eq!(size(&image), (3000, 1700));
     assert_near(&image, 5, 1000, [(1000 % 256) as u8, 3, 77]);
 
-    let plain =
-        eval("{ width: 1, height: 2, data: new Uint8ClampedArray([1, 2, 3, 255, 4, 5, 6, 255]) }");
+    let plain = eval("{ width: 1, height: 2, data: new Uint8ClampedArray([1, 2, 3, 255, 4, 5, 6, 255]) }");
     assert_eq!(read(plain).await.unwrap().rgb(), [1, 2, 3, 4, 5, 6]);
-    // A wide gamut's full red is beyond sRGB's; the browser converts.
+    // The browser converts from a wide gamut.
     let wide = eval(
         "(() => {
         const data = new ImageData(1, 1, { colorSpace: 'display-p3' });
-        data.data.set([128, 128, 0, 255]);
+        data.data.set([200, 100, 50, 255]);
         return data
     })()",
     );
     let converted = read(wide).await.unwrap();
-    assert_ne!(converted.rgb(), [128, 128, 0]);
-    assert_near(&converted, 0, 0, [128, 128, 0]);
+    assert_near(&converted, 0, 0, [214, 93, 31]);
 }
 
 /// A PNG's signature and header, of these sides; no pixels.
@@ -263,29 +203,15 @@ async fn too_large_a_picture_is_refused_before_decoding() {
     jpeg.resize(jpeg.len() + 100_000, 0);
     let mut gif = b"GIF89a\x20\x4e\x20\x4e\0\0\0".to_vec();
     gif.resize(100, 0);
-    for file in [
-        png_header(20_000, 20_000),
-        jpeg,
-        gif,
-        bmp(20_000, -20_000, &[]),
-    ] {
-        let too_large = Error::ImageTooLarge {
-            width: 20_000,
-            height: 20_000,
-        };
+    for file in [png_header(20_000, 20_000), jpeg, gif, bmp(20_000, -20_000, &[])] {
+        let too_large = Error::ImageTooLarge { width: 20_000, height: 20_000 };
         assert_eq!(read(blob(&file)).await, Err(too_large));
     }
-    let wide = Error::ImageTooLarge {
-        width: 16_385,
-        height: 1,
-    };
+    let wide = Error::ImageTooLarge { width: 16_385, height: 1 };
     assert_eq!(read(blob(&png_header(16_385, 1))).await, Err(wide.clone()));
     assert_eq!(read(eval("new OffscreenCanvas(16385, 1)")).await, Err(wide));
     let sides = "{ width: 10001, height: 10000, data: new Uint8ClampedArray(4) }";
-    assert_eq!(
-        read(eval(sides)).await.unwrap_err().code(),
-        "image_too_large"
-    );
+    assert_eq!(read(eval(sides)).await.unwrap_err().code(), "image_too_large");
     let count = eval("decoded");
     eval("globalThis.createImageBitmap = trueCreate");
     assert_eq!(count, 0);
@@ -296,21 +222,9 @@ async fn what_is_no_picture_is_said_to_be_none() {
     let mut cut = png_header(40, 40);
     cut.truncate(30);
     let garbage: Vec<u8> = (0..5000u32).map(|i| (i * i / 7) as u8).collect();
-    let files: [&[u8]; 6] = [
-        b"",
-        b"hello",
-        &garbage,
-        &cut,
-        &png_header(0, 5),
-        &fixture!("orientation6.jpg")[..40],
-    ];
+    let files: [&[u8]; 6] = [b"", b"hello", &garbage, &cut, &png_header(0, 5), &fixture!("orientation6.jpg")[..40]];
     for file in files {
-        assert_eq!(
-            read(blob(file)).await.unwrap_err().code(),
-            "image_invalid",
-            "{} bytes",
-            file.len()
-        );
+        assert_eq!(read(blob(file)).await.unwrap_err().code(), "image_invalid", "{} bytes", file.len());
     }
     for source in [
         "undefined",
@@ -322,22 +236,19 @@ async fn what_is_no_picture_is_said_to_be_none() {
         "{ width: 2, height: 2, data: new Uint8ClampedArray(15) }",
         "{ width: 1.5, height: 2, data: new Uint8ClampedArray(12) }",
         "{ width: -1, height: 2, data: new Uint8ClampedArray(8) }",
-        "(() => { const f = new VideoFrame(new OffscreenCanvas(4, 4), { timestamp: 0 }); f.close(); return f })()",
+        "(() => {
+            const canvas = new OffscreenCanvas(4, 4);
+            canvas.getContext('2d');
+            const frame = new VideoFrame(canvas, { timestamp: 0 });
+            frame.close();
+            return frame
+        })()",
     ] {
-        assert_eq!(
-            read(eval(source)).await.unwrap_err().code(),
-            "image_invalid",
-            "{source}"
-        );
+        assert_eq!(read(eval(source)).await.unwrap_err().code(), "image_invalid", "{source}");
     }
-    let closed =
-        evaluate("createImageBitmap(new ImageData(2, 2)).then((b) => { b.close(); return b })")
-            .await;
+    let closed = evaluate("createImageBitmap(new ImageData(2, 2)).then((b) => { b.close(); return b })").await;
     let error = read(closed).await.unwrap_err();
-    assert!(
-        error.code() == "image_invalid" && error.to_string().contains("closed"),
-        "{error}"
-    );
+    assert!(error.code() == "image_invalid" && error.to_string().contains("closed"), "{error}");
 }
 
 #[wasm_bindgen_test]
@@ -345,7 +256,7 @@ async fn our_bitmaps_are_closed() {
     eval("globalThis.trueCreate = createImageBitmap, globalThis.made = [],
           globalThis.createImageBitmap = async (...all) => { const b = await trueCreate(...all); made.push(b); return b }");
     read(blob(fixture!("alpha.png"))).await.unwrap();
-    read(eval("new OffscreenCanvas(5, 5)")).await.unwrap();
+    read(eval("new ImageData(5, 5, { colorSpace: 'display-p3' })")).await.unwrap();
     eval("globalThis.createImageBitmap = trueCreate");
     assert_eq!(eval("made.map((b) => b.width).join()"), "0,0");
 }
@@ -367,16 +278,10 @@ async fn pixels_of_other_origins_are_refused_with_advice() {
 #[wasm_bindgen_test]
 async fn an_abort_is_heard_between_bands() {
     let aborted = Signal::new(Some(web_sys::AbortSignal::abort()));
-    assert_eq!(
-        pixels(blob(fixture!("alpha.png")), &aborted).await,
-        Err(Error::Aborted)
-    );
+    assert_eq!(pixels(blob(fixture!("alpha.png")), &aborted).await, Err(Error::Aborted));
     // 48 megapixels take far longer than 10 ms, and 24 bands.
-    let canvas = eval("new OffscreenCanvas(8000, 6000)");
-    assert_eq!(
-        pixels(canvas, &aborting_after(10)).await,
-        Err(Error::Aborted)
-    );
+    let canvas = eval("(() => { const c = new OffscreenCanvas(8000, 6000); c.getContext('2d'); return c })()");
+    assert_eq!(pixels(canvas, &aborting_after(10)).await, Err(Error::Aborted));
     let data = eval("new ImageData(8000, 6000)");
     assert_eq!(pixels(data, &aborting_after(10)).await, Err(Error::Aborted));
 }

@@ -14,10 +14,7 @@ use crate::js::eval;
 pub const HASH: &str = "039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81";
 
 pub fn with_hash(hash: &str) -> Options {
-    Options {
-        sha256: Some(hash.into()),
-        ..Options::default()
-    }
+    Options { sha256: Some(hash.into()), ..Options::default() }
 }
 
 async fn load(source: JsValue) -> Result<Vec<u8>, Error> {
@@ -32,11 +29,7 @@ async fn watched(source: JsValue) -> (Result<Vec<u8>, Error>, Vec<Progress>) {
 }
 
 fn at(phase: &'static str, loaded: u64, total: Option<u64>) -> Progress {
-    Progress {
-        phase,
-        loaded,
-        total,
-    }
+    Progress { phase, loaded, total }
 }
 
 #[wasm_bindgen_test]
@@ -50,21 +43,14 @@ async fn memory_is_a_source() {
     ] {
         let (bytes, seen) = watched(eval(source)).await;
         assert_eq!(bytes, Ok(vec![1, 2, 3]), "{source}");
-        assert_eq!(
-            seen,
-            [at("verify", 0, Some(3)), at("verify", 3, Some(3))],
-            "{source}"
-        );
+        assert_eq!(seen, [at("verify", 0, Some(3)), at("verify", 3, Some(3))], "{source}");
     }
     assert_eq!(load(eval("new Blob([])")).await, Ok(vec![]));
 }
 
 #[wasm_bindgen_test]
 async fn addresses_are_a_source() {
-    assert_eq!(
-        load("data:application/octet-stream;base64,AQID".into()).await,
-        Ok(vec![1, 2, 3])
-    );
+    assert_eq!(load("data:application/octet-stream;base64,AQID".into()).await, Ok(vec![1, 2, 3]));
     let url = eval("URL.createObjectURL(new Blob([new Uint8Array([1, 2, 3])]))");
     assert_eq!(load(url).await, Ok(vec![1, 2, 3]));
 }
@@ -74,37 +60,25 @@ async fn a_response_streams_with_progress() {
     const STREAM: &str = "new Response(new ReadableStream({
         start(c) { for (let i = 0; i < 10; i++) c.enqueue(new Uint8Array(200000).fill(i)); c.close() }
     }), { headers: HEADERS })";
-    let (bytes, seen) = watched(eval(
-        &STREAM.replace("HEADERS", "{ 'content-length': '2000000' }"),
-    ))
-    .await;
+    let (bytes, seen) = watched(eval(&STREAM.replace("HEADERS", "{ 'content-length': '2000000' }"))).await;
     let expected: Vec<u8> = (0..10).flat_map(|i| vec![i; 200_000]).collect();
     assert!(bytes.as_ref() == Ok(&expected));
     assert_eq!(seen.first(), Some(&at("download", 0, Some(2_000_000))));
-    assert_eq!(
-        seen.last(),
-        Some(&at("download", 2_000_000, Some(2_000_000)))
-    );
+    assert_eq!(seen.last(), Some(&at("download", 2_000_000, Some(2_000_000))));
     assert_eq!(seen.len(), 7, "every 256 KiB at the most: {seen:?}");
     assert!(seen.is_sorted_by_key(|progress| progress.loaded));
 
     // Lengths that do not count the bytes read: none, one before decompression, seen or hidden.
     for (headers, first) in [
         ("{}", None),
-        (
-            "{ 'content-length': '9000', 'content-encoding': 'gzip' }",
-            None,
-        ),
+        ("{ 'content-length': '9000', 'content-encoding': 'gzip' }", None),
         ("{ 'content-length': '9000' }", Some(9000)),
     ] {
         let (bytes, seen) = watched(eval(&STREAM.replace("HEADERS", headers))).await;
         assert!(bytes.as_ref() == Ok(&expected));
         assert_eq!(seen.first(), Some(&at("download", 0, first)));
         assert_eq!(seen[1].total, None, "{headers}");
-        assert_eq!(
-            seen.last(),
-            Some(&at("download", 2_000_000, Some(2_000_000)))
-        );
+        assert_eq!(seen.last(), Some(&at("download", 2_000_000, Some(2_000_000))));
     }
 }
 
@@ -114,80 +88,36 @@ async fn the_hash_is_checked() {
         let (source, options) = (eval(source), with_hash(hash));
         async move { weights(source, &options, &|_| (), &Signal::default()).await }
     };
-    for source in [
-        "new Uint8Array([1, 2, 3])",
-        "new Blob([new Uint8Array([1, 2, 3])])",
-    ] {
+    for source in ["new Uint8Array([1, 2, 3])", "new Blob([new Uint8Array([1, 2, 3])])"] {
         assert_eq!(load(source, HASH).await, Ok(vec![1, 2, 3]));
         assert_eq!(load(source, &HASH.to_uppercase()).await, Ok(vec![1, 2, 3]));
     }
     let other = "0".repeat(64);
-    let actual = Sha256::digest([1, 2, 4])
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let expected = Error::CheckpointHash {
-        expected: other.clone(),
-        actual,
-    };
-    assert_eq!(
-        load("new Response(new Uint8Array([1, 2, 4]))", &other).await,
-        Err(expected)
-    );
+    let actual = Sha256::digest([1, 2, 4]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected = Error::CheckpointHash { expected: other.clone(), actual };
+    assert_eq!(load("new Response(new Uint8Array([1, 2, 4]))", &other).await, Err(expected));
     for bad in ["", "abc", &"g".repeat(64), &"é".repeat(32)] {
-        assert_eq!(
-            load("new Uint8Array(3)", bad).await.unwrap_err().code(),
-            "option_invalid"
-        );
+        assert_eq!(load("new Uint8Array(3)", bad).await.unwrap_err().code(), "option_invalid");
     }
 }
 
 #[wasm_bindgen_test]
 async fn other_sources_are_refused() {
-    for source in [
-        "undefined",
-        "null",
-        "3",
-        "{}",
-        "[1, 2, 3]",
-        "new Float32Array(3)",
-        "new URL('http://a.b')",
-    ] {
-        assert_eq!(
-            load(eval(source)).await.unwrap_err().code(),
-            "option_invalid",
-            "{source}"
-        );
+    for source in ["undefined", "null", "3", "{}", "[1, 2, 3]", "new Float32Array(3)", "new URL('http://a.b')"] {
+        assert_eq!(load(eval(source)).await.unwrap_err().code(), "option_invalid", "{source}");
     }
 }
 
 #[wasm_bindgen_test]
 async fn http_errors_say_what_to_do() {
-    for (status, advice) in [
-        (401, "refused"),
-        (403, "refused"),
-        (404, "nothing at"),
-        (503, "later"),
-        (418, "tab"),
-    ] {
-        let error = load(eval(&format!("new Response('', {{ status: {status} }})")))
-            .await
-            .unwrap_err();
+    for (status, advice) in [(401, "refused"), (403, "refused"), (404, "nothing at"), (503, "later"), (418, "tab")] {
+        let error = load(eval(&format!("new Response('', {{ status: {status} }})"))).await.unwrap_err();
         assert_eq!(error.code(), "checkpoint_unreachable");
         let message = error.to_string();
-        assert!(
-            message.contains(&status.to_string()) && message.contains(advice),
-            "{message}"
-        );
+        assert!(message.contains(&status.to_string()) && message.contains(advice), "{message}");
     }
-    let real = load(eval("location.origin + '/there-is-no-such-file.pth'"))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        real.contains("404") && real.contains("there-is-no-such-file.pth"),
-        "{real}"
-    );
+    let real = load(eval("location.origin + '/there-is-no-such-file.pth'")).await.unwrap_err().to_string();
+    assert!(real.contains("404") && real.contains("there-is-no-such-file.pth"), "{real}");
 }
 
 #[wasm_bindgen_test]
@@ -203,31 +133,16 @@ async fn network_errors_name_cors() {
         assert_eq!(error.code(), "checkpoint_unreachable", "{source}");
         assert!(error.to_string().contains("CORS"), "{error}");
     }
-    assert_eq!(
-        load("http://".into()).await.unwrap_err().code(),
-        "checkpoint_unreachable"
-    );
+    assert_eq!(load("http://".into()).await.unwrap_err().code(), "checkpoint_unreachable");
 }
 
 #[wasm_bindgen_test]
 async fn broken_streams_are_errors() {
     for (source, says) in [
-        (
-            "new Response(new ReadableStream({ start(c) { c.enqueue('text') } }))",
-            "Uint8Array",
-        ),
-        (
-            "new Response(new ReadableStream({ start(c) { c.error(new Error('cut off')) } }))",
-            "cut off",
-        ),
-        (
-            "(() => { const r = new Response('abc'); r.text(); return r })()",
-            "read before",
-        ),
-        (
-            "(() => { const r = new Response('abc'); r.body.getReader(); return r })()",
-            "read before",
-        ),
+        ("new Response(new ReadableStream({ start(c) { c.enqueue('text') } }))", "Uint8Array"),
+        ("new Response(new ReadableStream({ start(c) { c.error(new Error('cut off')) } }))", "cut off"),
+        ("(() => { const r = new Response('abc'); r.text(); return r })()", "read before"),
+        ("(() => { const r = new Response('abc'); r.body.getReader(); return r })()", "read before"),
     ] {
         let error = load(eval(source)).await.unwrap_err();
         assert_eq!(error.code(), "checkpoint_unreachable", "{source}");
@@ -245,11 +160,7 @@ const ENDLESS: &str = "(() => {
 })()";
 
 fn endless(chunk: u32, more: bool) -> JsValue {
-    eval(
-        &ENDLESS
-            .replace("CHUNK", &chunk.to_string())
-            .replace("MORE", &more.to_string()),
-    )
+    eval(&ENDLESS.replace("CHUNK", &chunk.to_string()).replace("MORE", &more.to_string()))
 }
 
 #[wasm_bindgen_test]
@@ -264,48 +175,27 @@ async fn too_long_a_stream_is_refused_while_it_comes() {
         "new Response(new ReadableStream({{}}), {{ headers: {{ 'content-length': '{}' }} }})",
         MAX_CHECKPOINT + 1
     );
-    assert_eq!(
-        load(eval(&stated)).await.unwrap_err().code(),
-        "checkpoint_invalid"
-    );
+    assert_eq!(load(eval(&stated)).await.unwrap_err().code(), "checkpoint_invalid");
     let file = "new Blob(Array(17).fill(new Blob([new Uint8Array(16 << 20)])))";
-    assert_eq!(
-        load(eval(file)).await.unwrap_err().code(),
-        "checkpoint_invalid"
-    );
+    assert_eq!(load(eval(file)).await.unwrap_err().code(), "checkpoint_invalid");
 }
 
 #[wasm_bindgen_test]
 async fn an_abort_is_heard_at_any_moment() {
-    let load = |source, signal| async move {
-        weights(source, &Options::default(), &|_| (), &signal).await
-    };
+    let load = |source, signal| async move { weights(source, &Options::default(), &|_| (), &signal).await };
     // Before the start.
     let aborted = Signal::new(Some(web_sys::AbortSignal::abort()));
-    assert_eq!(
-        load(eval("new Uint8Array(3)"), aborted).await,
-        Err(Error::Aborted)
-    );
+    assert_eq!(load(eval("new Uint8Array(3)"), aborted).await, Err(Error::Aborted));
     // While no byte comes.
-    assert_eq!(
-        load(endless(1000, false), aborting_after(20)).await,
-        Err(Error::Aborted)
-    );
+    assert_eq!(load(endless(1000, false), aborting_after(20)).await, Err(Error::Aborted));
     assert_eq!(eval("endless.cancelled"), true);
     assert_eq!(eval("endless.chunks"), 1);
     // By a signal that the response itself had.
     let theirs = "new Response(new ReadableStream({ start(c) { c.error(new DOMException('', 'AbortError')) } }))";
-    assert_eq!(
-        load(eval(theirs), Signal::default()).await,
-        Err(Error::Aborted)
-    );
+    assert_eq!(load(eval(theirs), Signal::default()).await, Err(Error::Aborted));
     // While the server is silent.
     eval("globalThis.trueFetch = fetch, globalThis.fetch = () => new Promise(() => {})");
-    let outcome = load(
-        "https://weights.example/silent.pth".into(),
-        aborting_after(20),
-    )
-    .await;
+    let outcome = load("https://weights.example/silent.pth".into(), aborting_after(20)).await;
     eval("globalThis.fetch = trueFetch");
     assert_eq!(outcome, Err(Error::Aborted));
 }
@@ -336,10 +226,7 @@ fn errors_cross_the_border() {
     let exception = JsValue::from(Error::Aborted);
     assert!(exception.is_instance_of::<js_sys::Error>());
     assert_eq!(tinysam::web::js::property(&exception, "code"), "aborted");
-    assert_eq!(
-        tinysam::web::js::property(&exception, "message"),
-        "stopped by the caller"
-    );
+    assert_eq!(tinysam::web::js::property(&exception, "message"), "stopped by the caller");
     let text = |expression| tinysam::web::error::text(&eval(expression));
     assert_eq!(text("new TypeError('no')"), "TypeError: no");
     assert_eq!(text("new DOMException('no', 'DataError')"), "DataError: no");

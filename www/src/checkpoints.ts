@@ -38,16 +38,17 @@ export function isCheckpoint(file: File): boolean {
 }
 
 function fromUrl(address: string): Checkpoint {
-  const note = `From ${address}, as this page's address asks.`;
-  return { label: lastPart(address), note, weights: { weights: address }, trained: !isFormula(address) };
+  return fromWhere(address, `From ${address}, as this page's address asks.`);
 }
 
 function fromPage(name: string): Checkpoint {
-  const trained = !isFormula(name);
-  const note = trained
-    ? "Served beside this page."
-    : "Random test weights, served beside this page: everything runs, but the masks mean nothing.";
-  return { label: name, note, weights: { weights: `./models/${name}` }, trained };
+  return fromWhere(`./models/${name}`, "Served beside this page.");
+}
+
+function fromWhere(address: string, origin: string): Checkpoint {
+  const trained = !isFormula(address);
+  const warning = trained ? "" : " Random test weights: everything runs, but the masks mean nothing.";
+  return { label: lastPart(address), note: origin + warning, weights: { weights: address }, trained };
 }
 
 /** The test checkpoint, whose weights are a formula and not learnt. */

@@ -32,14 +32,14 @@ export async function buildApps(folder: string) {
   // The page as its own scripts build it, which check its types, too.
   const page = ["run", "--silent", "build", "--", "--logLevel", "warn", "--emptyOutDir", "--outDir", join(folder, "www")];
   execFileSync("npm", page, { cwd: join(ROOT, "www"), stdio: "inherit" });
-  return {
-    installed,
+  const mounts = {
     "/vite/": vite,
     "/webpack/": bundled,
     "/bare/": bare,
     "/page/": join(folder, "www"),
     "/photos/": join(ROOT, "www/public/photos"),
   };
+  return { installed, mounts };
 }
 
 function install(folder: string, app: string): string {

@@ -15,7 +15,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   }
   const folder = mkdtempSync(join(tmpdir(), "tinysam-browser-"));
   const apps = await buildApps(folder);
-  const server = await serve({ ...apps, "/models/formula.safetensors": formula });
+  const server = await serve({ ...apps.mounts, "/models/formula.safetensors": formula });
   process.env.TINYSAM_BASE = server.address;
   process.env.TINYSAM_INSTALLED = apps.installed;
   return async () => {

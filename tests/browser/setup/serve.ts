@@ -45,10 +45,9 @@ function answer(mounts: Readonly<Record<string, string>>, request: IncomingMessa
 
 function locate(mounts: Readonly<Record<string, string>>, path: string): string | undefined {
   for (const [mount, target] of Object.entries(mounts)) {
-    if (!mount.startsWith("/")) continue;
-    if (mount === path) return target;
-    if (!mount.endsWith("/") || !path.startsWith(mount)) continue;
-    const file = join(target, path.slice(mount.length) || "index.html");
+    const below = mount.endsWith("/") && path.startsWith(mount);
+    if (!below && mount !== path) continue;
+    const file = below ? join(target, path.slice(mount.length) || "index.html") : target;
     if (statSync(file, { throwIfNoEntry: false })?.isFile()) return file;
   }
   return undefined;

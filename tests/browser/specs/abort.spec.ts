@@ -50,7 +50,7 @@ test("embedding and segmenting stop: before they start, waiting, and running", a
   const page = await app.open();
   const result = await page.evaluate(async () => {
     const code = (promise: Promise<unknown>) => promise.then(() => "done", (error) => error.code as string);
-    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 512 });
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 512 });
     const photo = await (await fetch("/photos/coffee.png")).blob();
     const over = AbortSignal.abort();
 
@@ -91,8 +91,8 @@ test("embedding and segmenting stop: before they start, waiting, and running", a
 test("newest wins: waiting prompts of a pointer are superseded", async ({ app }) => {
   const page = await app.open();
   const outcomes = await page.evaluate(async () => {
-    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
-    using image = await sam.embed("/photos/coffee.png");
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    const image = await sam.embed("/photos/coffee.png");
     const hover = (x: number) =>
       image.segment({ points: [[x, 200]] }, { latest: true }).then(
         (masks) => `mask of ${masks.length}`,

@@ -25,7 +25,7 @@ test("errors have codes, and sentences", async ({ app, errors }) => {
     await note("odd device", load({ device: "tpu" }));
     await note("odd size", load({ size: 100 }));
 
-    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
     await note("no such photo", sam.embed("/photos/none.png"));
     await note("no photo", sam.embed(new Blob(["no photo"])));
     await note("not a source", sam.embed(42 as never));

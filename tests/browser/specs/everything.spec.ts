@@ -3,8 +3,8 @@ import { expect, test } from "../fixtures.ts";
 test("everything streams candidates, and promises the final set", async ({ app }) => {
   const page = await app.open();
   const run = await page.evaluate(async () => {
-    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
-    using image = await sam.embed("/photos/coffee.png");
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    const image = await sam.embed("/photos/coffee.png");
     const options = { pointsPerSide: 8, predIouThresh: 0, stabilityScoreThresh: 0, boxNmsThresh: 1 };
     const seen: { done: number; total: number }[] = [];
     const everything = image.everything({ ...options, onProgress: (progress) => seen.push(progress) });
@@ -33,8 +33,8 @@ test("everything streams candidates, and promises the final set", async ({ app }
 test("leaving the loop stops the run", async ({ app }) => {
   const page = await app.open();
   const code = await page.evaluate(async () => {
-    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256 });
-    using image = await sam.embed("/photos/coffee.png");
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256 });
+    const image = await sam.embed("/photos/coffee.png");
     const everything = image.everything({ predIouThresh: 0, stabilityScoreThresh: 0 });
     for await (const mask of everything) {
       mask.free();

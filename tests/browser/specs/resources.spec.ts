@@ -64,7 +64,7 @@ test("forgotten handles are collected", async ({ app }) => {
 test("the page's thread is never blocked while the worker encodes", async ({ app }) => {
   const page = await app.open();
   const run = await page.evaluate(async () => {
-    using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 1024 });
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 1024 });
     const photo = await (await fetch("/photos/coffee.png")).blob();
     const tasks: number[] = [];
     const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)));
@@ -77,7 +77,7 @@ test("the page's thread is never blocked while the worker encodes", async ({ app
     };
     requestAnimationFrame(count);
     const begun = performance.now();
-    using image = await sam.embed(photo);
+    const image = await sam.embed(photo);
     const encoded = performance.now();
     const masks = await image.segment({ points: [[180, 160]] });
     const decoded = performance.now();

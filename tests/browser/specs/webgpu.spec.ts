@@ -13,9 +13,9 @@ test("a click on WebGPU gives the reference's mask", async ({ app }) => {
   const page = await app.open();
   const run = await page.evaluate(
     async ({ pixels, point }) => {
-      using sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256, device: "webgpu" });
+      const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256, device: "webgpu" });
       const data = Uint8ClampedArray.from(atob(pixels), (c) => c.charCodeAt(0));
-      using image = await sam.embed(new ImageData(data, 640, 480));
+      const image = await sam.embed(new ImageData(data, 640, 480));
       const [mask] = await image.segment({ points: [point] });
       return { device: sam.device.kind, score: mask!.score, bits: [...(await mask!.toBits())] };
     },

@@ -37,18 +37,11 @@ impl Reduced {
     pub fn new(shape: &[usize], data: &[f32], want: Want) -> Self {
         let values = match want {
             Want::Whole => data.to_vec(),
-            Want::Samples => sample_indices(data.len())
-                .map(|index| data[index])
-                .collect(),
+            Want::Samples => sample_indices(data.len()).map(|index| data[index]).collect(),
         };
         let double = || data.iter().map(|&value| f64::from(value));
         let l2 = double().map(|value| value * value).sum::<f64>().sqrt();
-        Self {
-            shape: shape.to_vec(),
-            values,
-            sum: double().sum(),
-            l2,
-        }
+        Self { shape: shape.to_vec(), values, sum: double().sum(), l2 }
     }
 }
 
@@ -62,11 +55,7 @@ pub struct Comparer<'a> {
 impl<'a> Comparer<'a> {
     /// A comparison in which nothing has been observed yet.
     pub fn new(golden: &'a Golden, device: Device) -> Self {
-        Self {
-            golden,
-            device,
-            rows: BTreeMap::new(),
-        }
+        Self { golden, device, rows: BTreeMap::new() }
     }
 
     /// How much of the tensor `name` is compared; nothing of one that the golden does not have.
@@ -87,18 +76,13 @@ impl<'a> Comparer<'a> {
     /// Takes a tensor that was reduced elsewhere, as [`Comparer::want`] asked.
     pub fn observe_reduced(&mut self, name: &str, run: &Reduced) {
         let golden = self.golden;
-        let (Some(want), Some((name, tensor))) = (
-            self.want(name),
-            golden.tensors.iter().find(|(known, _)| known == name),
-        ) else {
+        let (Some(want), Some((name, tensor))) =
+            (self.want(name), golden.tensors.iter().find(|(known, _)| known == name))
+        else {
             return;
         };
         let limit = Limit::of(name, tensor.absmax, self.device);
-        let expected = if want == Want::Whole {
-            tensor.len()
-        } else {
-            tensor.len().min(256)
-        };
+        let expected = if want == Want::Whole { tensor.len() } else { tensor.len().min(256) };
         let rows = if run.shape != tensor.shape {
             let fault = format!("shape {:?} instead of {:?}", run.shape, tensor.shape);
             vec![Row::failed(name, &limit, &fault)]
@@ -106,9 +90,7 @@ impl<'a> Comparer<'a> {
             let fault = format!("{} values instead of {expected}", run.values.len());
             vec![Row::failed(name, &limit, &fault)]
         } else if let Some(prompt) = name.strip_suffix(".masks_logits") {
-            let samples: Vec<_> = sample_indices(tensor.len())
-                .map(|index| run.values[index])
-                .collect();
+            let samples: Vec<_> = sample_indices(tensor.len()).map(|index| run.values[index]).collect();
             let mut rows = vec![row(name, tensor, &samples, run, &limit)];
             rows.extend(self.masks(prompt, run));
             rows
@@ -125,9 +107,7 @@ impl<'a> Comparer<'a> {
             let missing = || vec![Row::failed(name, &limit, "never computed")];
             self.rows.remove(name.as_str()).unwrap_or_else(missing)
         });
-        Report {
-            rows: rows.collect(),
-        }
+        Report { rows: rows.collect() }
     }
 
     /// The best mask's pixels, and the areas of all three.
@@ -152,11 +132,7 @@ impl<'a> Comparer<'a> {
         }
         if let Some(areas) = self.golden.mask_areas.get(prompt) {
             let area = |mask: &&[f32]| mask.iter().filter(|&&logit| logit > 0.0).count() as u64;
-            let differences = masks
-                .iter()
-                .map(area)
-                .zip(areas)
-                .map(|(run, &area)| run.abs_diff(area));
+            let differences = masks.iter().map(area).zip(areas).map(|(run, &area)| run.abs_diff(area));
             let worst = differences.max().filter(|_| masks.len() == areas.len());
             let differ = worst.map_or(f64::NAN, |worst| worst as f64 / pixels as f64);
             rows.push(Row::share(&format!("{prompt}.mask_areas"), differ, share));
@@ -167,48 +143,26 @@ impl<'a> Comparer<'a> {
 
 /// Samples against samples, and the whole by its length and sum.
 fn row(name: &str, golden: &Tensor, values: &[f32], run: &Reduced, limit: &Limit) -> Row {
-    let differences: Vec<f64> = values
-        .iter()
-        .zip(&golden.values)
-        .map(|(&ours, &theirs)| (f64::from(ours) - f64::from(theirs)).abs())
-        .collect();
+    let differences: Vec<f64> =
+        values.iter().zip(&golden.values).map(|(&ours, &theirs)| (f64::from(ours) - f64::from(theirs)).abs()).collect();
     let count = differences.len().max(1) as f64;
     let square = |sum: f64, value: f64| sum + value * value;
     let rms = (differences.iter().copied().fold(0.0, square) / count).sqrt();
-    let scale = (golden
-        .values
-        .iter()
-        .map(|&value| f64::from(value))
-        .fold(0.0, square)
-        / count)
-        .sqrt();
+    let scale = (golden.values.iter().map(|&value| f64::from(value)).fold(0.0, square) / count).sqrt();
     let relative_rms = if scale > 0.0 { rms / scale } else { rms };
     // `f64::max` drops NaN, which must not pass.
-    let worst = differences
-        .iter()
-        .copied()
-        .reduce(|a, b| if a.is_nan() || a > b { a } else { b });
+    let worst = differences.iter().copied().reduce(|a, b| if a.is_nan() || a > b { a } else { b });
     let max = worst.unwrap_or(0.0);
 
     let mut faults = Vec::new();
     if let Some(bound) = limit.max {
-        let allowed = if limit.step.is_some() {
-            (STEPS * count).ceil() as usize
-        } else {
-            0
-        };
-        let beyond = differences
-            .iter()
-            .filter(|&&value| !within(value, bound))
-            .count();
+        let allowed = if limit.step.is_some() { (STEPS * count).ceil() as usize } else { 0 };
+        let beyond = differences.iter().filter(|&&value| !within(value, bound)).count();
         if beyond > allowed || !within(max, bound.max(limit.step.unwrap_or(0.0))) {
             faults.push("max");
         }
     }
-    if limit
-        .relative_rms
-        .is_some_and(|bound| !within(relative_rms, bound))
-    {
+    if limit.relative_rms.is_some_and(|bound| !within(relative_rms, bound)) {
         faults.push("rms");
     }
     let (length, sum) = whole_bounds(golden, limit);
@@ -218,22 +172,14 @@ fn row(name: &str, golden: &Tensor, values: &[f32], run: &Reduced, limit: &Limit
     if !within((run.sum - golden.sum).abs(), sum) {
         faults.push("sum of the whole");
     }
-    Row::new(
-        name,
-        max,
-        Some(relative_rms),
-        limit.to_string(),
-        &faults.join(", "),
-    )
+    Row::new(name, max, Some(relative_rms), limit.to_string(), &faults.join(", "))
 }
 
 /// What differences within the limit can do to a tensor's length and to its sum: by the triangle inequality the
 /// length changes by at most the length of the difference, and the sum by at most √n times that.
 fn whole_bounds(golden: &Tensor, limit: &Limit) -> (f64, f64) {
     let root = (golden.len() as f64).sqrt();
-    let by_rms = limit
-        .relative_rms
-        .map_or(f64::INFINITY, |rms| rms * golden.l2);
+    let by_rms = limit.relative_rms.map_or(f64::INFINITY, |rms| rms * golden.l2);
     let by_max = limit.max.map_or(f64::INFINITY, |max| max * root);
     let by_steps = limit.step.map_or(0.0, |step| step * STEPS.sqrt() * root);
     // Both statistics were added up in double precision, in some order.

@@ -65,7 +65,8 @@ pub struct ExpectedMask {
 }
 
 /// A mask of the run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RunMask {
     /// In pixels.
     pub area: u64,
@@ -84,10 +85,7 @@ pub struct RunMask {
 impl Everything {
     /// Reads the file.
     pub fn open(path: &Path) -> Result<Self, GoldenError> {
-        let json = std::fs::read(path).map_err(|source| GoldenError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let json = std::fs::read(path).map_err(|source| GoldenError::Unreadable { path: path.to_owned(), source })?;
         Self::from_bytes(&json)
     }
 
@@ -114,27 +112,14 @@ impl Everything {
         let [width, height] = self.image;
         let flips = Limit::mask_pixels(device) * f64::from(width) * f64::from(height);
         for (index, (expected, run)) in self.masks.iter().zip(run).enumerate() {
-            let row = |what: &str, differ: f64, bound: f64| {
-                Row::at_most(&format!("mask {index} {what}"), differ, bound)
-            };
-            rows.push(row(
-                "point",
-                worst(&run.point, &expected.point_coords[0]),
-                1e-3,
-            ));
-            rows.push(row(
-                "score",
-                (run.predicted_iou - expected.predicted_iou).abs(),
-                1e-4,
-            ));
-            rows.push(row("box", worst(&run.bbox, &expected.bbox), 1.0));
-            let stability = (run.stability_score - expected.stability_score).abs();
-            rows.push(row(
-                "stability",
-                stability,
-                2.0 * flips / expected.area.max(1) as f64,
-            ));
+            let row =
+                |what: &str, differ: f64, bound: f64| Row::at_most(&format!("mask {index} {what}"), differ, bound);
+            rows.push(row("point", worst(&run.point, &expected.point_coords[0]), 1e-3));
+            rows.push(row("score", (run.predicted_iou - expected.predicted_iou).abs(), 1e-4));
             let same = sha256_of(&run.counts) == expected.rle_sha256;
+            rows.push(row("box", worst(&run.bbox, &expected.bbox), if same { 0.0 } else { 1.0 }));
+            let stability = (run.stability_score - expected.stability_score).abs();
+            rows.push(row("stability", stability, 2.0 * flips / expected.area.max(1) as f64));
             let area = run.area.abs_diff(expected.area) as f64;
             let runs = run.counts.len().abs_diff(expected.rle_runs) as f64;
             rows.push(row("area", area, if same { 0.0 } else { flips }));

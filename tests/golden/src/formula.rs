@@ -41,10 +41,7 @@ impl Key {
         if self.counter {
             return vec![0; 8 * self.len()];
         }
-        values(seed, self.name, &self.shape)
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect()
+        values(seed, self.name, &self.shape).iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 }
 
@@ -59,15 +56,8 @@ pub fn keys() -> Vec<Key> {
             let mut columns = line.split('\t');
             let mut column = || columns.next().expect("four columns");
             let (name, dtype, shape) = (column(), column(), column());
-            let shape = shape
-                .trim_matches(['[', ']'])
-                .split(", ")
-                .filter(|side| !side.is_empty());
-            Key {
-                name,
-                shape: shape.map(|side| side.parse().expect("a side")).collect(),
-                counter: dtype == "int64",
-            }
+            let shape = shape.trim_matches(['[', ']']).split(", ").filter(|side| !side.is_empty());
+            Key { name, shape: shape.map(|side| side.parse().expect("a side")).collect(), counter: dtype == "int64" }
         })
         .collect()
 }
@@ -92,15 +82,7 @@ pub fn values(seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
 /// # Panics
 /// If memory for it cannot be had.
 pub fn formula_safetensors(seed: u64) -> Vec<u8> {
-    let tensors = keys().into_iter().map(|key| {
-        (
-            key.name,
-            Values {
-                bytes: key.bytes(seed),
-                key,
-            },
-        )
-    });
+    let tensors = keys().into_iter().map(|key| (key.name, Values { bytes: key.bytes(seed), key }));
     safetensors::serialize(tensors, None).expect("names are unique and lengths match")
 }
 
@@ -123,11 +105,7 @@ struct Values {
 
 impl safetensors::View for Values {
     fn dtype(&self) -> Dtype {
-        if self.key.counter {
-            Dtype::I64
-        } else {
-            Dtype::F32
-        }
+        if self.key.counter { Dtype::I64 } else { Dtype::F32 }
     }
     fn shape(&self) -> &[usize] {
         &self.key.shape
@@ -150,23 +128,12 @@ struct Range {
 }
 
 /// The parts of the names of norms' biases.
-const NORMS: [&str; 7] = [
-    ".norm",
-    "norm_head",
-    "neck.1.",
-    "neck.3.",
-    "output_upscaling.1.",
-    "mask_downscaling.1.",
-    "mask_downscaling.4.",
-];
+const NORMS: [&str; 7] =
+    [".norm", "norm_head", "neck.1.", "neck.3.", "output_upscaling.1.", "mask_downscaling.1.", "mask_downscaling.4."];
 
 impl Range {
     fn from(low: f64, high: f64) -> Self {
-        Self {
-            low,
-            high,
-            centre: 0.0,
-        }
+        Self { low, high, centre: 0.0 }
     }
 
     fn around_zero(half: f64) -> Self {
@@ -195,10 +162,7 @@ impl Range {
         } else if ends("attention_biases") {
             Self::around_zero(1.5)
         } else if ends("local_conv.c.weight") {
-            Self {
-                centre: 0.8,
-                ..Self::around_zero(0.25)
-            }
+            Self { centre: 0.8, ..Self::around_zero(0.25) }
         } else if ends("patch_embed.seq.0.c.weight") {
             Self::around_zero((3.0 / fan_in).sqrt())
         } else if ends(".c.weight") {
@@ -248,19 +212,12 @@ mod tests {
         let keys = keys();
         assert_eq!(keys.len(), 439);
         assert_eq!(keys.iter().filter(|key| key.counter).count(), 27);
-        assert!(
-            keys.iter()
-                .filter(|key| key.counter)
-                .all(|key| key.shape.is_empty())
-        );
+        assert!(keys.iter().filter(|key| key.counter).all(|key| key.shape.is_empty()));
     }
 
     #[test]
     fn the_goldens_weights() {
-        assert_eq!(
-            weights_sha256(0),
-            "f5d0d51605946a2d08b25b547f283aac20bd1a7ce4315548e5e17929127d82dc"
-        );
+        assert_eq!(weights_sha256(0), "f5d0d51605946a2d08b25b547f283aac20bd1a7ce4315548e5e17929127d82dc");
     }
 
     #[test]

@@ -20,10 +20,7 @@ use crate::ordered::Ordered;
 pub enum GoldenError {
     /// A file that cannot be read.
     #[error("{path}: {source}")]
-    Unreadable {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     /// The JSON is not a golden's.
     #[error("not a golden: {0}")]
     Json(#[from] serde_json::Error),
@@ -109,10 +106,7 @@ impl Golden {
     /// Reads `<name>.json` and `<name>.safetensors` beside it.
     pub fn open(path: &Path) -> Result<Self, GoldenError> {
         let read = |path: &Path| {
-            std::fs::read(path).map_err(|source| GoldenError::Unreadable {
-                path: path.to_owned(),
-                source,
-            })
+            std::fs::read(path).map_err(|source| GoldenError::Unreadable { path: path.to_owned(), source })
         };
         Self::from_bytes(&read(path)?, &read(&path.with_extension("safetensors"))?)
     }
@@ -122,11 +116,7 @@ impl Golden {
         let file: File = serde_json::from_slice(json)?;
         let samples = SafeTensors::deserialize(samples)?;
         let [height, width] = file.original_size;
-        let prompts = file
-            .prompts
-            .0
-            .into_iter()
-            .map(|(name, prompt)| Ok((name, prompt.read()?)));
+        let prompts = file.prompts.0.into_iter().map(|(name, prompt)| Ok((name, prompt.read()?)));
         let prompts = prompts.collect::<Result<Vec<_>, GoldenError>>()?;
         let mut best_masks = BTreeMap::new();
         for (name, _) in &prompts {
@@ -152,22 +142,19 @@ impl Golden {
 
     /// The tensor of that name.
     pub fn tensor(&self, name: &str) -> Option<&Tensor> {
-        self.tensors
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, tensor)| tensor)
+        self.tensors.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor)
     }
 
     /// Which of a prompt's three masks the reference scores highest.
     pub fn best(&self, prompt: &str) -> Option<usize> {
-        let scores = &self.tensor(&format!("{prompt}.iou"))?.values;
-        (0..scores.len()).reduce(|best, next| {
-            if scores[next] > scores[best] {
-                next
-            } else {
-                best
-            }
-        })
+        let tensor = self.tensor(&format!("{prompt}.iou"))?;
+        // Three elements are all sampled, but not in their order.
+        let indices: Vec<usize> = match tensor.whole {
+            true => (0..tensor.len()).collect(),
+            false => sample_indices(tensor.len()).collect(),
+        };
+        let scores = indices.into_iter().zip(&tensor.values);
+        scores.max_by(|a, b| a.1.total_cmp(b.1)).map(|(index, _)| index)
     }
 }
 
@@ -202,18 +189,14 @@ impl PromptEntry {
             return Err(GoldenError::Inconsistent(counts));
         }
         let mask_from = self.mask.map(|text| {
-            let name = text
-                .strip_prefix("low-res logits of ")
-                .and_then(|rest| rest.split(',').next());
+            let name = text.strip_prefix("low-res logits of ").and_then(|rest| rest.split(',').next());
             let unknown = || GoldenError::Inconsistent(format!("unknown mask prompt `{text}`"));
             name.map(|name| name.trim().to_owned()).ok_or_else(unknown)
         });
         Ok(Prompt {
             points: self.points,
             labels: self.labels,
-            bbox: self
-                .corners
-                .map(|[x0, y0, x1, y1]| [x0, y0, x1 - x0, y1 - y0]),
+            bbox: self.corners.map(|[x0, y0, x1, y1]| [x0, y0, x1 - x0, y1 - y0]),
             mask_from: mask_from.transpose()?,
         })
     }
@@ -242,18 +225,8 @@ impl TensorEntry {
         };
         let data = view.data();
         let values: Vec<f32> = match view.dtype() {
-            Dtype::F32 => data
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| f32::from_le_bytes(bytes))
-                .collect(),
-            Dtype::I32 => data
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| i32::from_le_bytes(bytes) as f32)
-                .collect(),
+            Dtype::F32 => data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
+            Dtype::I32 => data.as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes) as f32).collect(),
             Dtype::U8 => data.iter().map(|&byte| f32::from(byte)).collect(),
             other => return Err(GoldenError::Inconsistent(format!("{name} is {other:?}"))),
         };
@@ -263,22 +236,8 @@ impl TensorEntry {
             let text = format!("{name} has {} values instead of {expected}", values.len());
             return Err(GoldenError::Inconsistent(text));
         }
-        let Self {
-            shape,
-            dtype,
-            sum,
-            l2,
-            absmax,
-        } = self;
-        Ok(Tensor {
-            shape,
-            dtype,
-            sum,
-            l2,
-            absmax,
-            values,
-            whole,
-        })
+        let Self { shape, dtype, sum, l2, absmax } = self;
+        Ok(Tensor { shape, dtype, sum, l2, absmax, values, whole })
     }
 }
 
@@ -291,22 +250,8 @@ mod tests {
     fn reads_every_golden() {
         for name in ["256_synth", "512_synth", "1024_synth", "1024_coffee"] {
             let golden = Golden::open(&fixture(&format!("goldens/golden_{name}.json"))).unwrap();
-            let names: Vec<_> = golden
-                .prompts
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect();
-            assert_eq!(
-                names,
-                [
-                    "p1_fg",
-                    "p2_fg_bg",
-                    "p3_box",
-                    "p4_box_pt",
-                    "p5_pt_mask",
-                    "p6_border"
-                ]
-            );
+            let names: Vec<_> = golden.prompts.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["p1_fg", "p2_fg_bg", "p3_box", "p4_box_pt", "p5_pt_mask", "p6_border"]);
             assert_eq!(golden.best_masks.len(), 6);
             assert_eq!(golden.tensors[0].0, "resized_u8");
         }
@@ -316,14 +261,7 @@ mod tests {
     fn prompts_of_the_256_golden() {
         let golden = Golden::open(&fixture("goldens/golden_256_synth.json")).unwrap();
         assert_eq!((golden.size, golden.original), (256, (640, 480)));
-        let prompt = |name| {
-            &golden
-                .prompts
-                .iter()
-                .find(|(known, _)| known == name)
-                .unwrap()
-                .1
-        };
+        let prompt = |name| &golden.prompts.iter().find(|(known, _)| known == name).unwrap().1;
         assert_eq!(prompt("p2_fg_bg").points, [[448.0, 264.0], [192.0, 384.0]]);
         assert_eq!(prompt("p2_fg_bg").labels, [1, 0]);
         assert_eq!(prompt("p3_box").bbox, Some([77.0, 72.0, 275.0, 264.0]));
@@ -338,9 +276,7 @@ mod tests {
         let json = read("goldens/golden_256_synth.json");
         assert!(Golden::from_bytes(&json, b"no").is_err());
         assert!(Golden::from_bytes(b"{}", &read("goldens/golden_256_synth.safetensors")).is_err());
-        let other = String::from_utf8(json)
-            .unwrap()
-            .replace("\"p1_fg.dense\"", "\"p9.dense\"");
+        let other = String::from_utf8(json).unwrap().replace("\"p1_fg.dense\"", "\"p9.dense\"");
         let samples = read("goldens/golden_256_synth.safetensors");
         assert!(Golden::from_bytes(other.as_bytes(), &samples).is_err());
     }

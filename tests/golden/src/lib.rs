@@ -24,9 +24,7 @@ use std::path::PathBuf;
 
 /// A file of `tests/fixtures`, wherever the repository lies.
 pub fn fixture(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../fixtures")
-        .join(path)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(path)
 }
 
 /// Lower-case hexadecimal.

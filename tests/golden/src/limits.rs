@@ -45,44 +45,25 @@ pub const STEPS: f64 = 1e-3;
 
 impl Limit {
     fn max(max: f64) -> Self {
-        Self {
-            max: Some(max),
-            ..Self::default()
-        }
+        Self { max: Some(max), ..Self::default() }
     }
 
     /// The limit of the golden tensor `name`, whose largest magnitude is `absmax`.
     pub fn of(name: &str, absmax: f64, device: Device) -> Self {
         let on = |cpu, webgpu| if device == Device::Cpu { cpu } else { webgpu };
-        let network = Self {
-            relative_rms: Some(on(5e-6, 1e-4)),
-            ..Self::default()
-        };
+        let network = Self { relative_rms: Some(on(5e-6, 1e-4)), ..Self::default() };
         // Encoder names have dots of their own; a prompt's tensors are named by their last part.
-        let part = if name.starts_with("enc.") {
-            "enc"
-        } else {
-            name.rsplit('.').next().unwrap_or(name)
-        };
+        let part = if name.starts_with("enc.") { "enc" } else { name.rsplit('.').next().unwrap_or(name) };
         match part {
-            "image_embedding" => Self {
-                max: Some(on(5e-5, 1e-3)),
-                ..network
-            },
+            "image_embedding" => Self { max: Some(on(5e-5, 1e-3)), ..network },
             "low_res" | "low_res4" => Self::max(on(2e-4, 2e-3)),
             "masks_logits" => Self::max(on(3e-4, 2.1e-3)),
             "iou" | "iou4" => Self::max(1e-4),
             "sparse" | "dense_pe" => Self::max(1e-5),
             "coords_model" | "box_model" => Self::max(absmax.max(1.0) / f64::from(1 << 22)),
             "labels" => Self::max(0.0),
-            "resized_u8" => Self {
-                step: Some(1.0),
-                ..Self::max(0.0)
-            },
-            "input" => Self {
-                step: Some(1.001 / 57.12),
-                ..Self::max(2e-6)
-            },
+            "resized_u8" => Self { step: Some(1.0), ..Self::max(0.0) },
+            "input" => Self { step: Some(1.001 / 57.12), ..Self::max(2e-6) },
             _ => network,
         }
     }

@@ -20,20 +20,8 @@ pub struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(
-        name: &str,
-        max: f64,
-        relative_rms: Option<f64>,
-        limit: String,
-        fault: &str,
-    ) -> Self {
-        Self {
-            name: name.to_owned(),
-            max,
-            relative_rms,
-            limit,
-            fault: fault.to_owned(),
-        }
+    pub(crate) fn new(name: &str, max: f64, relative_rms: Option<f64>, limit: String, fault: &str) -> Self {
+        Self { name: name.to_owned(), max, relative_rms, limit, fault: fault.to_owned() }
     }
 
     /// A tensor that could not be compared.
@@ -80,20 +68,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(
-            formatter,
-            "{:<28} {:>10} {:>12}  {:<26} verdict",
-            "tensor", "max error", "relative RMS", "limit"
-        )?;
+        writeln!(formatter, "{:<28} {:>10} {:>12}  {:<26} verdict", "tensor", "max error", "relative RMS", "limit")?;
         for row in &self.rows {
-            let rms = row
-                .relative_rms
-                .map_or(String::from("-"), |rms| format!("{rms:.2e}"));
-            let verdict = if row.passed() {
-                String::from("ok")
-            } else {
-                format!("FAILED: {}", row.fault)
-            };
+            let rms = row.relative_rms.map_or(String::from("-"), |rms| format!("{rms:.2e}"));
+            let verdict = if row.passed() { String::from("ok") } else { format!("FAILED: {}", row.fault) };
             writeln!(
                 formatter,
                 "{:<28} {:>10} {:>12}  {:<26} {verdict}",
@@ -104,10 +82,6 @@ impl fmt::Display for Report {
             )?;
         }
         let failed = self.failures().count();
-        write!(
-            formatter,
-            "{} within their limits, {failed} not",
-            self.rows.len() - failed
-        )
+        write!(formatter, "{} within their limits, {failed} not", self.rows.len() - failed)
     }
 }

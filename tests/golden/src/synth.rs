@@ -26,14 +26,11 @@ pub fn image_sha256(rgb: &[u8]) -> String {
 
 /// What lies on top at a pixel, before the noise.
 fn colour(x: i64, y: i64, w: i64, h: i64) -> [i64; 3] {
-    let stripes = (w / 10..w / 2).contains(&x)
-        && (7 * h / 10..9 * h / 10).contains(&y)
-        && ((x + 2 * y) / 12) % 2 == 0;
+    let stripes = (w / 10..w / 2).contains(&x) && (7 * h / 10..9 * h / 10).contains(&y) && ((x + 2 * y) / 12) % 2 == 0;
     if stripes {
         return [235, 225, 90];
     }
-    let rectangle =
-        (11 * w / 20..17 * w / 20).contains(&x) && (9 * h / 20..16 * h / 20).contains(&y);
+    let rectangle = (11 * w / 20..17 * w / 20).contains(&x) && (9 * h / 20..16 * h / 20).contains(&y);
     if rectangle {
         return [40, 90, 210];
     }
@@ -41,11 +38,7 @@ fn colour(x: i64, y: i64, w: i64, h: i64) -> [i64; 3] {
     if dx * dx + dy * dy <= radius * radius {
         return [220, 60, 40];
     }
-    [
-        200 * x / w + 20,
-        200 * y / h + 20,
-        200 * (x + y) / (w + h) + 20,
-    ]
+    [200 * x / w + 20, 200 * y / h + 20, 200 * (x + y) / (w + h) + 20]
 }
 
 /// −8…8 for the byte at `index`.
@@ -60,10 +53,7 @@ mod tests {
 
     #[test]
     fn the_goldens_picture() {
-        assert_eq!(
-            image_sha256(&synth(640, 480)),
-            "c712aa8e2bf95841fdf9710b839c2b2649ddc07e69f0cb7ba046ca6c063b2c10"
-        );
+        assert_eq!(image_sha256(&synth(640, 480)), "c712aa8e2bf95841fdf9710b839c2b2649ddc07e69f0cb7ba046ca6c063b2c10");
     }
 
     #[test]

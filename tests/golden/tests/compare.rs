@@ -15,15 +15,7 @@ fn perfect<'a>(golden: &'a Golden, device: Device) -> Comparer<'a> {
     for (name, tensor) in &golden.tensors {
         if !name.ends_with("masks_logits") {
             let (shape, values) = (tensor.shape.clone(), tensor.values.clone());
-            comparer.observe_reduced(
-                name,
-                &Reduced {
-                    shape,
-                    values,
-                    sum: tensor.sum,
-                    l2: tensor.l2,
-                },
-            );
+            comparer.observe_reduced(name, &Reduced { shape, values, sum: tensor.sum, l2: tensor.l2 });
         }
     }
     comparer
@@ -35,20 +27,12 @@ fn faults(name: &str, change: impl Fn(&mut Reduced)) -> Vec<String> {
     let mut comparer = perfect(&golden, Device::Cpu);
     let tensor = golden.tensor(name).unwrap();
     let (shape, values) = (tensor.shape.clone(), tensor.values.clone());
-    let mut run = Reduced {
-        shape,
-        values,
-        sum: tensor.sum,
-        l2: tensor.l2,
-    };
+    let mut run = Reduced { shape, values, sum: tensor.sum, l2: tensor.l2 };
     change(&mut run);
     comparer.observe_reduced(name, &run);
     let report = comparer.finish();
-    let rows = report
-        .failures()
-        .filter(|row| !row.name.contains("masks_logits"));
-    rows.map(|row| format!("{}: {}", row.name, row.fault))
-        .collect()
+    let rows = report.failures().filter(|row| !row.name.contains("masks_logits"));
+    rows.map(|row| format!("{}: {}", row.name, row.fault)).collect()
 }
 
 #[test]
@@ -64,38 +48,16 @@ fn the_reference_passes_and_what_is_missing_fails() {
 #[test]
 fn one_element_beyond_the_limit_fails() {
     assert!(faults("p1_fg.low_res", |run| run.values[3] += 1e-4).is_empty());
-    assert_eq!(
-        faults("p1_fg.low_res", |run| run.values[3] += 3e-4),
-        ["p1_fg.low_res: max"]
-    );
-    assert_eq!(
-        faults("p1_fg.iou4", |run| run.values[0] -= 2e-4),
-        ["p1_fg.iou4: max"]
-    );
-    assert_eq!(
-        faults("p1_fg.labels", |run| run.values[0] = 0.0),
-        ["p1_fg.labels: max"]
-    );
-    assert_eq!(
-        faults("enc.layers.2.blocks.3", |run| run.values[9] += 1e-2).len(),
-        1
-    );
+    assert_eq!(faults("p1_fg.low_res", |run| run.values[3] += 3e-4), ["p1_fg.low_res: max"]);
+    assert_eq!(faults("p1_fg.iou4", |run| run.values[0] -= 2e-4), ["p1_fg.iou4: max"]);
+    assert_eq!(faults("p1_fg.labels", |run| run.values[0] = 0.0), ["p1_fg.labels: max"]);
+    assert_eq!(faults("enc.layers.2.blocks.3", |run| run.values[9] += 1e-2).len(), 1);
 }
 
 #[test]
 fn not_a_number_fails() {
-    for name in [
-        "p1_fg.low_res",
-        "image_embedding",
-        "enc.neck.0",
-        "input",
-        "p1_fg.sparse",
-    ] {
-        assert_eq!(
-            faults(name, |run| run.values[0] = f32::NAN).len(),
-            1,
-            "{name}"
-        );
+    for name in ["p1_fg.low_res", "image_embedding", "enc.neck.0", "input", "p1_fg.sparse"] {
+        assert_eq!(faults(name, |run| run.values[0] = f32::NAN).len(), 1, "{name}");
         assert_eq!(faults(name, |run| run.l2 = f64::NAN).len(), 1, "{name}");
     }
 }
@@ -111,26 +73,15 @@ fn a_fault_between_the_samples_fails() {
 #[test]
 fn shapes_and_counts_are_compared() {
     let shape = faults("image_embedding", |run| run.shape = vec![1, 16, 16, 256]);
-    assert_eq!(
-        shape,
-        ["image_embedding: shape [1, 16, 16, 256] instead of [1, 256, 16, 16]"]
-    );
-    assert_eq!(
-        faults("image_embedding", |run| run.values.truncate(9)).len(),
-        1
-    );
+    assert_eq!(shape, ["image_embedding: shape [1, 16, 16, 256] instead of [1, 256, 16, 16]"]);
+    assert_eq!(faults("image_embedding", |run| run.values.truncate(9)).len(), 1);
 }
 
 #[test]
 fn a_byte_in_a_thousand_may_be_off_by_one() {
     assert!(faults("resized_u8", |run| run.values[0] += 1.0).is_empty());
     assert_eq!(faults("resized_u8", |run| run.values[0] += 2.0).len(), 1);
-    let two = |run: &mut Reduced| {
-        run.values
-            .iter_mut()
-            .take(2)
-            .for_each(|value| *value += 1.0)
-    };
+    let two = |run: &mut Reduced| run.values.iter_mut().take(2).for_each(|value| *value += 1.0);
     assert_eq!(faults("resized_u8", two).len(), 1);
     assert_eq!(faults("resized_u8", |run| run.sum += 200.0).len(), 1);
 }
@@ -151,12 +102,7 @@ fn masks_are_compared_pixel_by_pixel() {
         let mut comparer = Comparer::new(&golden, Device::Cpu);
         assert_eq!(comparer.want("p1_fg.masks_logits"), Some(Want::Whole));
         comparer.observe("p1_fg.masks_logits", &tensor.shape, &data);
-        comparer
-            .finish()
-            .rows
-            .into_iter()
-            .find(|row| row.name == "p1_fg.best_mask")
-            .unwrap()
+        comparer.finish().rows.into_iter().find(|row| row.name == "p1_fg.best_mask").unwrap()
     };
     assert!(rows(0).passed() && rows(0).max == 0.0);
     assert!(rows(30).passed());
@@ -165,8 +111,7 @@ fn masks_are_compared_pixel_by_pixel() {
 
 #[test]
 fn the_everything_golden() {
-    let golden =
-        everything::Everything::open(&fixture("goldens/everything_256_synth.json")).unwrap();
+    let golden = everything::Everything::open(&fixture("goldens/everything_256_synth.json")).unwrap();
     assert_eq!((golden.points, golden.masks.len()), (225, 17));
     let mask = |index: usize| {
         let expected = &golden.masks[index];

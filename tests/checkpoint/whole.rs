@@ -1,0 +1,244 @@
+//! The whole checkpoint: all 439 tensors of the official structure, made here, since no 40 MB file is kept in the
+//! repository.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use safetensors::{Dtype, SafeTensors};
+use tinysam::checkpoint::Checkpoint;
+use tinysam::checkpoint::manifest::{self, Key};
+
+use crate::assert_says;
+use crate::containers::safetensors_of;
+use crate::memory::peak_of;
+use crate::torch_writer::{StateDict, Storage};
+
+/// Values that f32, f16 and bf16 all hold exactly, different for each tensor.
+fn values(key: &Key) -> Vec<f32> {
+    let seed = (key.name.bytes()).fold(7u32, |hash, b| hash.wrapping_mul(31).wrapping_add(b.into()));
+    let count: usize = key.shape.iter().product();
+    (0..count as u32)
+        .map(|i| {
+            let mixed = (i.wrapping_add(seed)).wrapping_mul(0x9E37_79B9) >> 24;
+            (mixed as f32 - 127.5).trunc() / 128.0
+        })
+        .collect()
+}
+
+fn storage(key: &Key) -> Storage {
+    match key.counter {
+        true => Storage::i64(&[12_345]),
+        false => Storage::f32(&values(key)),
+    }
+}
+
+fn state_dict() -> StateDict {
+    let mut dict = StateDict::new();
+    for key in manifest::keys() {
+        dict.push(key.name, &key.shape, storage(key));
+    }
+    dict
+}
+
+/// The official file's structure.
+static PTH: LazyLock<Vec<u8>> = LazyLock::new(|| state_dict().file());
+
+type Stored = (&'static str, Dtype, Vec<usize>, Vec<u8>);
+
+fn stored(key: &'static Key, dtype: Dtype) -> Stored {
+    let values = values(key);
+    let (dtype, data) = match dtype {
+        _ if key.counter => (Dtype::I64, vec![0; 8]),
+        Dtype::F16 => (dtype, values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect()),
+        Dtype::BF16 => (dtype, values.iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect()),
+        _ => (dtype, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+    };
+    (key.name, dtype, key.shape.clone(), data)
+}
+
+#[track_caller]
+fn assert_whole(checkpoint: &Checkpoint) {
+    for key in manifest::keys().iter().filter(|key| key.used) {
+        let found = checkpoint.tensor(key.name, &key.shape).unwrap();
+        assert!(found == values(key), "{}", key.name);
+    }
+}
+
+#[track_caller]
+fn mismatch(bytes: Vec<u8>) -> String {
+    match Checkpoint::from_bytes(bytes) {
+        Ok(_) => panic!("the file was read"),
+        Err(error) => {
+            assert_eq!(error.code(), "checkpoint_mismatch", "{error}");
+            error.to_string()
+        }
+    }
+}
+
+#[test]
+fn the_official_structure_loads() {
+    assert!((40_500_000..41_000_000).contains(&PTH.len()), "{}", PTH.len());
+    let checkpoint = Checkpoint::from_bytes(PTH.clone()).unwrap();
+    assert_whole(&checkpoint);
+    // The unused are there, too.
+    assert_eq!(checkpoint.tensor("image_encoder.head.bias", &[1000]).unwrap().len(), 1000);
+}
+
+#[test]
+fn a_modules_dict_saved_from_a_gpu_loads() {
+    let mut dict = state_dict();
+    dict.location = "cuda:0";
+    dict.metadata = Some(vec![("", 1), ("image_encoder", 1), ("image_encoder.patch_embed.seq.0.bn", 2)]);
+    assert_whole(&Checkpoint::from_bytes(dict.file()).unwrap());
+}
+
+#[test]
+fn loading_holds_the_file_once() {
+    let bytes = PTH.clone();
+    let (checkpoint, peak) = peak_of(|| Checkpoint::from_bytes(bytes));
+    assert!(checkpoint.is_ok());
+    assert!(peak < 2 << 20, "{peak} bytes beside the file");
+}
+
+#[test]
+fn safetensors_of_each_float_type_load() {
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+        let tensors: Vec<Stored> = manifest::keys().iter().map(|key| stored(key, dtype)).collect();
+        assert_whole(&Checkpoint::from_bytes(safetensors_of(&tensors)).unwrap());
+    }
+}
+
+#[test]
+fn the_hash_is_of_the_file() {
+    let tensors: Vec<Stored> = manifest::keys().iter().map(|key| stored(key, Dtype::F16)).collect();
+    let bytes = safetensors_of(&tensors);
+    let hash = tinysam::checkpoint::sha256_hex(&bytes);
+    assert_eq!(Checkpoint::from_bytes(bytes).unwrap().sha256(), hash);
+    assert_eq!(
+        tinysam::checkpoint::sha256_hex(b"abc"),
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    );
+}
+
+#[test]
+fn conversion_drops_the_unused_and_nothing_else() {
+    let checkpoint = Checkpoint::from_bytes(PTH.clone()).unwrap();
+    for f16 in [false, true] {
+        let bytes = checkpoint.to_safetensors(f16).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        assert_eq!(header.metadata().as_ref().unwrap()["format"], "pt");
+        assert_eq!(header.tensors().len(), 439 - 31);
+        let dtype = if f16 { Dtype::F16 } else { Dtype::F32 };
+        assert!(header.tensors().values().all(|info| info.dtype == dtype));
+        // Weights f16 ≤ 20 MB.
+        let limit = if f16 { 20_000_000 } else { 40_000_000 };
+        assert!(bytes.len() <= limit, "{}", bytes.len());
+        println!("f16 {f16}: {} bytes", bytes.len());
+
+        let again = Checkpoint::from_bytes(bytes.clone()).unwrap();
+        assert_whole(&again);
+        // Of equal weights, equal bytes; and nothing left to drop.
+        assert!(again.to_safetensors(f16).unwrap() == bytes);
+        let absent = again.tensor("image_encoder.head.bias", &[1000]).unwrap_err();
+        assert_eq!(absent.code(), "checkpoint_mismatch");
+    }
+}
+
+#[test]
+fn f16_that_cannot_hold_a_value_is_refused() {
+    let mut dict = state_dict();
+    let at = manifest::keys().iter().position(|key| key.name == "mask_decoder.iou_token.weight").unwrap();
+    let mut iou_token = values(&manifest::keys()[at]);
+    iou_token[3] = 1e6;
+    dict.storages[at] = Storage::f32(&iou_token);
+    let checkpoint = Checkpoint::from_bytes(dict.file()).unwrap();
+    assert!(checkpoint.to_safetensors(false).is_ok());
+    let error = checkpoint.to_safetensors(true).unwrap_err();
+    assert_eq!(error.code(), "option_invalid");
+    assert_says(&error.to_string(), &["mask_decoder.iou_token.weight", "element 3"]);
+}
+
+#[test]
+fn a_tensor_of_another_shape_is_not_handed_out() {
+    let checkpoint = Checkpoint::from_bytes(PTH.clone()).unwrap();
+    let error = checkpoint.tensor("mask_decoder.iou_token.weight", &[256]).unwrap_err();
+    assert_eq!(error.code(), "checkpoint_mismatch");
+    assert_says(&error.to_string(), &["mask_decoder.iou_token.weight", "[1, 256]", "[256]"]);
+    assert_eq!(checkpoint.tensor("nowhere", &[1]).unwrap_err().code(), "checkpoint_mismatch");
+    let counter = "image_encoder.patch_embed.seq.0.bn.num_batches_tracked";
+    assert_eq!(checkpoint.tensor(counter, &[]).unwrap_err().code(), "checkpoint_mismatch");
+}
+
+#[test]
+fn names_with_a_prefix_are_of_another_network() {
+    let mut dict = state_dict();
+    for tensor in &mut dict.tensors {
+        tensor.name.insert_str(0, "module.");
+    }
+    let message = mismatch(dict.file());
+    assert_says(&message, &["image_encoder.patch_embed.seq.0.c.weight", "missing", "more"]);
+}
+
+#[test]
+fn another_segment_anything_is_named_as_such() {
+    let mut dict = StateDict::new();
+    dict.push("image_encoder.pos_embed", &[1, 2, 2, 3], Storage::f32(&[0.0; 12]));
+    assert_says(&mismatch(dict.file()), &["missing", "408 more"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Whatever one tensor is done to, the error names it; only an unused one may be absent.
+    #[test]
+    fn one_wrong_tensor_is_named(at in 0usize..439, what in 0usize..4) {
+        let key = &manifest::keys()[at];
+        let mut tensors: Vec<Stored> =
+            manifest::keys().iter().filter(|k| k.used || k.name == key.name).map(|k| stored(k, Dtype::F16)).collect();
+        let index = tensors.iter().position(|t| t.0 == key.name).unwrap();
+        let tensor = &mut tensors[index];
+        let words = match what {
+            0 => {
+                tensors.remove(index);
+                if !key.used {
+                    prop_assert!(Checkpoint::from_bytes(safetensors_of(&tensors)).is_ok());
+                    return Ok(());
+                }
+                ["missing", key.name]
+            }
+            1 => {
+                tensor.2.push(1);
+                ["shape", key.name]
+            }
+            2 => {
+                let count = tensor.2.iter().product::<usize>();
+                tensor.1 = if key.counter { Dtype::F16 } else { Dtype::I64 };
+                tensor.3 = vec![0; count * if key.counter { 2 } else { 8 }];
+                ["holds", key.name]
+            }
+            _ => {
+                tensors.push(("mask_decoder.extra", Dtype::F16, vec![1], vec![0; 2]));
+                ["unknown", "mask_decoder.extra"]
+            }
+        };
+        assert_says(&mismatch(safetensors_of(&tensors)), &words);
+    }
+
+    /// A cut or a flipped bit anywhere in a whole file: refused, or without effect.
+    #[test]
+    fn a_damaged_whole_file(position in 0.0..1.0f64, near_end in any::<bool>(), bit in 0u8..8) {
+        let from = if near_end { PTH.len() - 60_000 } else { 0 };
+        let at = from + ((PTH.len() - from) as f64 * position) as usize;
+        let cut = Checkpoint::from_bytes(PTH[..at].to_vec()).unwrap_err();
+        prop_assert_eq!(cut.code(), "checkpoint_invalid");
+        let mut flipped = PTH.clone();
+        flipped[at] ^= 1 << bit;
+        match Checkpoint::from_bytes(flipped) {
+            Ok(checkpoint) => {
+                let key = manifest::keys().iter().find(|key| key.used).unwrap();
+                prop_assert_eq!(checkpoint.tensor(key.name, &key.shape).unwrap(), values(key));
+            }
+            Err(error) => prop_assert_eq!(error.code(), "checkpoint_invalid", "{}", error),
+        }
+    }
+}

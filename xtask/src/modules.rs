@@ -1,0 +1,123 @@
+//! The two WebAssembly modules, and the package around them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::{npm, shell, tools};
+
+/// One module: a page loads the one that its machine can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Module {
+    /// WebAssembly SIMD.
+    Cpu,
+    /// Any adapter; its host code only records commands, so it is built for size.
+    WebGpu,
+}
+
+/// Chromium rejects what `--all-features` emits, so the features are named.
+const FEATURES: [&str; 8] = [
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-reference-types",
+    "--enable-multivalue",
+    "--enable-simd",
+];
+
+impl Module {
+    /// Cargo's feature, and the folder in the package.
+    pub fn name(self) -> &'static str {
+        match self {
+            Module::Cpu => "cpu",
+            Module::WebGpu => "webgpu",
+        }
+    }
+
+    /// Cargo's profile.
+    fn profile(self) -> &'static str {
+        match self {
+            Module::Cpu => "release",
+            Module::WebGpu => "webgpu",
+        }
+    }
+
+    fn optimisation(self) -> &'static str {
+        match self {
+            Module::Cpu => "-O3",
+            Module::WebGpu => "-Oz",
+        }
+    }
+
+    /// Where it lies in the package.
+    pub fn folder(self) -> PathBuf {
+        shell::root().join("pkg/dist").join(self.name())
+    }
+
+    /// What cargo is told to build it.
+    pub fn cargo_arguments(self) -> [&'static str; 9] {
+        let (name, profile) = (self.name(), self.profile());
+        let target = "wasm32-unknown-unknown";
+        let package = "tinysam";
+        ["-p", package, "--target", target, "--profile", profile, "--no-default-features", "-F", name]
+    }
+
+    /// Compiles, binds and optimises it into [`Module::folder`]. What is unchanged is taken from before.
+    pub fn build(self) -> Result<PathBuf> {
+        tools::wasm_target()?;
+        shell::run(shell::cargo().args(["build", "--lib"]).args(self.cargo_arguments()))?;
+        let raw = shell::target().join("wasm32-unknown-unknown").join(self.profile()).join("tinysam.wasm");
+        let finished = shell::cache("modules")?.join(format!("{}-{}", self.name(), self.key(&raw)?));
+        if !finished.is_dir() {
+            let unfinished = finished.with_extension("unfinished");
+            fs::remove_dir_all(&unfinished).ok();
+            self.bind(&raw, &unfinished)?;
+            fs::rename(&unfinished, &finished)?;
+        }
+        copy(&finished, &self.folder())?;
+        Ok(self.folder())
+    }
+
+    /// Changes with everything that the finished module depends on.
+    fn key(self, raw: &Path) -> Result<String> {
+        let mut hash = Sha256::new();
+        hash.update(shell::sha256(raw)?);
+        hash.update(fs::read(shell::root().join("tests/harness/package-lock.json"))?);
+        hash.update(self.optimisation());
+        Ok(tinysam_golden::hex(&hash.finalize())[..16].to_owned())
+    }
+
+    fn bind(self, raw: &Path, out: &Path) -> Result<()> {
+        let bindgen = tools::wasm_bindgen()?.join("wasm-bindgen");
+        let mut bind = shell::command(bindgen);
+        bind.args(["--target", "web", "--out-name", "tinysam", "--out-dir"]).arg(out).arg(raw);
+        shell::run(&mut bind)?;
+        npm::install("tests/harness")?;
+        let (bound, small) = (out.join("tinysam_bg.wasm"), out.join("small.wasm"));
+        let mut optimise = npm::bin("tests/harness", "wasm-opt");
+        optimise.arg(self.optimisation()).args(FEATURES).arg(&bound).arg("-o").arg(&small);
+        shell::run(&mut optimise)?;
+        fs::rename(small, bound).context("cannot move the optimised module")
+    }
+}
+
+/// Both modules and the TypeScript around them.
+pub fn package() -> Result<()> {
+    Module::Cpu.build()?;
+    Module::WebGpu.build()?;
+    npm::install("pkg")?;
+    shell::run(npm::npm("pkg").args(["run", "build"]))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! `cargo xtask test`: every test there is, and nothing that can be skipped.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use tinysam_golden::fixture;
+
+use crate::bench::{PICTURE, WEIGHTS};
+use crate::modules::Module;
+use crate::verify::On;
+use crate::{chrome, modules, npm, pack, shell, tools, verify};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: [Step; 12] = [
+    ("formatting", formatting),
+    ("clippy, native", clippy_native),
+    ("clippy, wasm", clippy_wasm),
+    ("tests, native", native),
+    ("package build", modules::package),
+    ("bindings in the browser", bindings),
+    ("golden in the browser, CPU", browser_cpu),
+    ("golden in the browser, WebGPU", browser_webgpu),
+    ("everything in the browser, CPU", everything_cpu),
+    ("types", types),
+    ("tarball", || pack::run().map(drop)),
+    ("package in the browser", package),
+];
+
+pub fn run() -> Result<()> {
+    let mut results = Vec::new();
+    for (name, step) in STEPS {
+        shell::say(&format!("\n== {name}"));
+        let start = Instant::now();
+        let result = step();
+        if let Err(error) = &result {
+            shell::say(&format!("{error:?}"));
+        }
+        results.push((name, start.elapsed(), result.is_ok()));
+    }
+    println!();
+    for (name, time, passed) in &results {
+        let verdict = if *passed { "passed" } else { "FAILED" };
+        println!("{verdict}  {:>7.1} s  {name}", time.as_secs_f64());
+    }
+    let failed = results.iter().filter(|(_, _, passed)| !passed).count();
+    println!("{} passed, {failed} failed", results.len() - failed);
+    if failed > 0 {
+        bail!("not all tests passed");
+    }
+    Ok(())
+}
+
+fn formatting() -> Result<()> {
+    shell::run(shell::cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy_native() -> Result<()> {
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    shell::run(shell::cargo().args(clippy))
+}
+
+fn clippy_wasm() -> Result<()> {
+    tools::wasm_target()?;
+    for module in [Module::Cpu, Module::WebGpu] {
+        let clippy = ["clippy", "-p", "tinysam", "--lib", "--target", "wasm32-unknown-unknown"];
+        let features = ["--no-default-features", "-F", module.name(), "--", "-D", "warnings"];
+        shell::run(shell::cargo().args(clippy).args(features))?;
+    }
+    Ok(())
+}
+
+fn native() -> Result<()> {
+    shell::run(shell::cargo().args(["test", "--workspace"]))
+}
+
+/// wasm-bindgen's tests of the CPU module in headless Chrome; the browser's flags are in webdriver.json.
+fn bindings() -> Result<()> {
+    tools::wasm_target()?;
+    let runner = tools::wasm_bindgen()?.join("wasm-bindgen-test-runner");
+    chrome::browser()?;
+    let mut cargo = shell::cargo();
+    cargo.arg("test").args(Module::Cpu.cargo_arguments()).args(["--test", "web", "--test", "web_page"]);
+    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner);
+    cargo.env("CHROMEDRIVER", chrome::driver()?).env("WASM_BINDGEN_TEST_TIMEOUT", "600");
+    shell::run(&mut cargo)
+}
+
+fn browser_cpu() -> Result<()> {
+    golden("golden_1024_synth", On::BrowserCpu)
+}
+
+fn browser_webgpu() -> Result<()> {
+    golden("golden_256_synth", On::BrowserWebgpu)
+}
+
+fn everything_cpu() -> Result<()> {
+    golden("everything_256_synth", On::BrowserCpu)
+}
+
+fn golden(name: &str, on: On) -> Result<()> {
+    verify::run(&verify::Options {
+        checkpoint: WEIGHTS,
+        image: PICTURE,
+        golden: fixture(&format!("goldens/{name}.json")),
+        on,
+    })
+}
+
+fn types() -> Result<()> {
+    npm::install("pkg")?;
+    npm::install("www")?;
+    npm::install("tests/browser")?;
+    shell::run(npm::npm("pkg").args(["run", "check"]))?;
+    shell::run(npm::npm("www").args(["run", "build"]))?;
+    shell::run(npm::npm("tests/browser").args(["run", "check"]))
+}
+
+/// Playwright on the package as it is installed from the tarball.
+fn package() -> Result<()> {
+    npm::install("tests/browser")?;
+    shell::run(npm::npm("tests/browser").arg("test").env("CHROME", chrome::browser()?))
+}

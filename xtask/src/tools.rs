@@ -1,0 +1,88 @@
+//! What is needed beyond cargo, and how to get it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+
+/// Pinned to the `wasm-bindgen` crate of the root manifest: the two speak a private format.
+const WASM_BINDGEN: &str = "0.2.130";
+const WASM: &str = "wasm32-unknown-unknown";
+
+/// The standard library for the browser.
+pub fn wasm_target() -> Result<()> {
+    let args = ["--print", "target-libdir", "--target", WASM];
+    let library = shell::output(shell::command("rustc").args(args))?;
+    if Path::new(library.trim()).is_dir() {
+        return Ok(());
+    }
+    shell::say("the WebAssembly target is missing");
+    shell::run(shell::command("rustup").args(["target", "add", WASM]))
+        .context("without rustup, install your distribution's Rust library for WebAssembly")
+}
+
+/// The folder that holds `wasm-bindgen` and `wasm-bindgen-test-runner` of the pinned version.
+pub fn wasm_bindgen() -> Result<PathBuf> {
+    let root = shell::cache("tools")?;
+    let ours = root.join("bin");
+    let on_path = shell::find("wasm-bindgen").and_then(|path| path.parent().map(Path::to_owned));
+    for folder in [Some(ours.clone()), on_path].into_iter().flatten() {
+        let both = ["wasm-bindgen", "wasm-bindgen-test-runner"];
+        if both.iter().all(|name| is_version(&folder.join(name), WASM_BINDGEN)) {
+            return Ok(folder);
+        }
+    }
+    shell::say("wasm-bindgen is compiled once; that takes up to ten minutes");
+    // Without --locked: the lock file of that release asks for a newer compiler feature set than it needs.
+    let version = format!("={WASM_BINDGEN}");
+    let install = ["install", "wasm-bindgen-cli", "--version", &version, "--root"];
+    let build = root.join("build");
+    shell::run(shell::cargo().args(install).arg(&root).arg("--target-dir").arg(&build))?;
+    std::fs::remove_dir_all(&build).ok();
+    Ok(ours)
+}
+
+fn is_version(program: &Path, version: &str) -> bool {
+    let output = shell::output(Command::new(program).arg("--version"));
+    output.is_ok_and(|text| text.split_whitespace().any(|word| word == version))
+}
+
+/// Node of a version that runs what is here.
+pub fn node() -> Result<()> {
+    let help = "install Node 20 or newer (https://nodejs.org)";
+    let version = shell::output(shell::command("node").arg("--version")).context(help)?;
+    let major = version.trim().trim_start_matches('v').split('.').next();
+    if !major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 20) {
+        bail!("Node is {}: {help}", version.trim());
+    }
+    Ok(())
+}
+
+/// A program by environment variable or PATH, else from apt.
+pub fn program(variable: &str, names: &[&str], apt: &str) -> Result<PathBuf> {
+    let on_path = || names.iter().find_map(|name| shell::find(name));
+    if let Some(path) = std::env::var_os(variable).map(PathBuf::from) {
+        if path.is_file() {
+            return Ok(path);
+        }
+        bail!("{variable} is {}, which is no file", path.display());
+    }
+    if let Some(path) = on_path() {
+        return Ok(path);
+    }
+    let help = format!("install {} or set {variable} to its path", names[0]);
+    if shell::find("apt-get").is_none() || !is_root() {
+        bail!("{help}");
+    }
+    shell::say(&format!("{} is missing", names[0]));
+    let mut apt_get = shell::command("apt-get");
+    apt_get.env("DEBIAN_FRONTEND", "noninteractive");
+    shell::run(apt_get.args(["install", "--yes", "--no-install-recommends", apt]))?;
+    on_path().context(help)
+}
+
+fn is_root() -> bool {
+    shell::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
