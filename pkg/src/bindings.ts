@@ -77,13 +77,12 @@ export interface EngineMask {
   readonly point: Float64Array | undefined;
   readonly width: number;
   readonly height: number;
-  // Arrays are copies out of WebAssembly's memory, and so can be transferred.
-  logits(): Float32Array<ArrayBuffer>;
-  bits(): Uint8Array<ArrayBuffer>;
-  rgba(): Uint8ClampedArray<ArrayBuffer>;
+  logits(): Float32Array;
+  bits(): Uint8Array;
+  rgba(): Uint8ClampedArray;
   rle(): { size: [number, number]; counts: string };
-  counts(): Uint32Array<ArrayBuffer>;
-  png(kind: "mask" | "cutout" | "overlay"): Uint8Array<ArrayBuffer>;
-  polygons(tolerance: number): Float32Array<ArrayBuffer>[];
+  counts(): Uint32Array;
+  png(kind: "mask" | "cutout" | "overlay"): Uint8Array;
+  polygons(tolerance: number): Float32Array[];
   free(): void;
 }

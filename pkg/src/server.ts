@@ -120,16 +120,17 @@ export class Server {
       const answer = await this.#engine.answer(input, image, report, signal);
       if ("detail" in answer) return answer;
       const { png, ...rest } = answer;
-      return { ...rest, picture: new Blob([png.slice()], { type: "image/png" }) };
+      return { ...rest, picture: new Blob([png as Uint8Array<ArrayBuffer>], { type: "image/png" }) };
     },
 
-    logits: ({ mask }) => this.#mask(mask).logits(),
-    bits: ({ mask }) => this.#mask(mask).bits(),
-    rgba: ({ mask }) => this.#mask(mask).rgba(),
-    png: ({ mask, kind }) => this.#mask(mask).png(kind),
+    // These arrays are copies out of WebAssembly's memory, with buffers of their own.
+    logits: ({ mask }) => this.#mask(mask).logits() as Float32Array<ArrayBuffer>,
+    bits: ({ mask }) => this.#mask(mask).bits() as Uint8Array<ArrayBuffer>,
+    rgba: ({ mask }) => this.#mask(mask).rgba() as Uint8ClampedArray<ArrayBuffer>,
+    png: ({ mask, kind }) => this.#mask(mask).png(kind) as Uint8Array<ArrayBuffer>,
     rle: ({ mask }) => this.#mask(mask).rle(),
-    counts: ({ mask }) => this.#mask(mask).counts(),
-    polygons: ({ mask, tolerance }) => this.#mask(mask).polygons(tolerance),
+    counts: ({ mask }) => this.#mask(mask).counts() as Uint32Array<ArrayBuffer>,
+    polygons: ({ mask, tolerance }) => this.#mask(mask).polygons(tolerance) as Float32Array<ArrayBuffer>[],
   };
 
   async #borrow<T>(id: EmbeddingId, use: (embedding: EngineEmbedding) => Promise<T>): Promise<T> {

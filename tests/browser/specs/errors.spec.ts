@@ -29,7 +29,7 @@ test("errors have codes, and sentences", async ({ app, errors }) => {
     await note("no such photo", sam.embed("/photos/none.png"));
     await note("no photo", sam.embed(new Blob(["no photo"])));
     await note("not a source", sam.embed(42 as never));
-    await note("an empty canvas", sam.embed(document.createElement("canvas")));
+    await note("an empty canvas", sam.embed(Object.assign(document.createElement("canvas"), { width: 0 })));
     await note("a broken element", sam.embed(Object.assign(new Image(), { src: "data:image/png,none" })));
     await note("no video yet", sam.embed(document.createElement("video")));
     await note("a huge canvas", sam.embed(Object.assign(document.createElement("canvas"), { width: 17_000, height: 1 })));

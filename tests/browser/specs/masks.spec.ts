@@ -4,8 +4,9 @@ import { expect, test } from "../fixtures.ts";
 /** What f32 on a CPU can hold: tests/fixtures/goldens/README.md. */
 const PIXELS = 1e-4;
 const SCORE = 1e-4;
+const KINDS = ["vite", "webpack", "bare"] as const;
 
-for (const kind of ["vite", "webpack", "bare"] as const) {
+for (const kind of KINDS) {
   test(`a click gives the reference's mask: ${kind}`, async ({ app }) => {
     const golden = goldenClick("golden_256_synth");
     const page = await app.open(kind);
@@ -71,21 +72,23 @@ test("a photo at full size gives the reference's mask", async ({ app }) => {
   expect(Math.abs(run.score - Math.max(...golden.iou.slice(1)))).toBeLessThan(SCORE);
 });
 
-test("the main thread's engine gives what the worker's gives", async ({ app }) => {
-  const page = await app.open();
-  const [inWorker, here] = await page.evaluate(async () => {
-    const masks = [];
-    for (const worker of [true, false]) {
-      const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64, worker });
-      const image = await sam.embed("/photos/chelsea.png");
-      const [mask] = await image.segment({ box: [100, 40, 200, 180], points: [[200, 120]] });
-      masks.push({ score: mask!.score, area: mask!.area, rle: await mask!.toRle() });
-      for (const handle of [mask!, image, sam]) handle[Symbol.dispose]();
-    }
-    return masks;
+for (const kind of KINDS) {
+  test(`the main thread's engine gives what the worker's gives: ${kind}`, async ({ app }) => {
+    const page = await app.open(kind);
+    const [inWorker, here] = await page.evaluate(async () => {
+      const masks = [];
+      for (const worker of [true, false]) {
+        const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64, worker });
+        const image = await sam.embed("/photos/chelsea.png");
+        const [mask] = await image.segment({ box: [100, 40, 200, 180], points: [[200, 120]] });
+        masks.push({ score: mask!.score, area: mask!.area, rle: await mask!.toRle() });
+        for (const handle of [mask!, image, sam]) handle[Symbol.dispose]();
+      }
+      return masks;
+    });
+    expect(here).toEqual(inWorker);
   });
-  expect(here).toEqual(inWorker);
-});
+}
 
 test("every source of pixels gives the same mask, and keeps what is the caller's", async ({ app }) => {
   const page = await app.open();

@@ -3,8 +3,8 @@ import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures.ts";
 
 /** The page on the CPU, small and with the test weights, ready for a click. */
-async function openPage(page: Page, address: string, size = 256): Promise<void> {
-  await page.goto(`${address}/page/?weights=../models/formula.safetensors&device=cpu&size=${size}`);
+async function openPage(page: Page, address: string): Promise<void> {
+  await page.goto(`${address}/page/?weights=../models/formula.safetensors&device=cpu&size=256`);
   await expect(page.locator("#machine-facts")).toContainText("Encode", { timeout: 60_000 });
 }
 
@@ -70,7 +70,7 @@ test("the keyboard alone does it", async ({ page, address }) => {
 });
 
 test("a photo and a checkpoint of one's own, and what is neither", async ({ page, address }) => {
-  await openPage(page, address, 256);
+  await openPage(page, address);
   await page.locator("#photo-file").setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from("no photo") });
   await expect(page.locator("#error")).toContainText("notes.png");
 
@@ -94,7 +94,7 @@ for (const [name, width, height] of [["phone", 360, 740], ["tablet", 820, 1100],
     test(`looks: ${name}, ${colorScheme}`, async ({ page, address }, info) => {
       await page.setViewportSize({ width, height });
       await page.emulateMedia({ colorScheme });
-      await openPage(page, address, 64);
+      await openPage(page, address);
       await clickPhoto(page, 0.5, 0.5);
       await expect(score(page)).toBeVisible();
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
