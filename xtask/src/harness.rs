@@ -13,7 +13,7 @@ use tinysam_golden::compare::Reduced;
 
 use crate::inputs::{self, Picture, Weights};
 use crate::modules::Module;
-use crate::{chrome, npm, shell};
+use crate::{chrome, npm, shell, tools};
 
 /// What runs a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,10 @@ impl Job {
         job["image"] = image(picture, runtime, out)?;
         job["out"] = json!(out);
         let script = match runtime {
-            Runtime::Node => "node.mjs",
+            Runtime::Node => {
+                tools::vulkan_loader()?;
+                "node.mjs"
+            }
             Runtime::Browser => {
                 job["browser"] = json!({ "path": chrome::browser()?, "flags": FLAGS });
                 "browser.mjs"
