@@ -22,15 +22,6 @@ pub enum Runtime {
     Node,
 }
 
-/// WebGPU on the software adapter, which every machine has; without the first flag Chromium offers none.
-const FLAGS: [&str; 5] = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--enable-unsafe-webgpu",
-    "--use-webgpu-adapter=swiftshader",
-];
-
 /// What is to be run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Job {
@@ -95,7 +86,7 @@ impl Job {
                 "node.mjs"
             }
             Runtime::Browser => {
-                job["browser"] = json!({ "path": chrome::browser()?, "flags": FLAGS });
+                job["browser"] = json!({ "path": chrome::browser()?, "flags": chrome::flags()? });
                 "browser.mjs"
             }
         };
