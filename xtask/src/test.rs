@@ -34,7 +34,7 @@ pub fn run() -> Result<()> {
         let start = Instant::now();
         let result = step();
         if let Err(error) = &result {
-            shell::say(&format!("{error:?}"));
+            shell::say(&format!("error: {error:#}"));
         }
         results.push((name, start.elapsed(), result.is_ok()));
     }
