@@ -7,10 +7,8 @@ export { SamImage, type EverythingRunOptions, type SegmentOptions } from "./imag
 export { Mask, type Refinement } from "./mask.js";
 export { Everything, type EverythingProgress } from "./everything.js";
 export { chooseDevice, type DeviceChoice, type DeviceKind } from "./device.js";
-export { configure, fal, fetch, type FalSettings } from "./fal/client.js";
+export { ApiError, ValidationError, configure, fal, fetch, type FalSettings } from "./fal/client.js";
 export type { Backend, FalImage, TinySamInput, TinySamMask, TinySamOutput } from "./fal/endpoint.js";
-export { ApiError, ValidationError, createFalClient } from "@fal-ai/client";
-export type { FalClient, QueueStatus, Result, StorageClient } from "@fal-ai/client";
 export { TinySamError, type ErrorCode } from "./errors.js";
 export { DEFAULT_WEIGHTS } from "./weights.js";
 export type {
@@ -25,3 +23,4 @@ export type {
   Rle,
   WeightsSource,
 } from "./types.js";
+export type { FalClient, QueueStatus, Result } from "@fal-ai/client";

@@ -45,7 +45,7 @@ fn parse(line: &'static str) -> Option<Key> {
 /// # Errors
 /// [`Error::CheckpointMismatch`] naming the first tensor that is missing, of another shape or type, or unknown, and
 /// saying how many more there are.
-pub fn check(file: &TensorFile) -> Result<()> {
+pub(super) fn check(file: &TensorFile) -> Result<()> {
     let mut complaints = Vec::new();
     let mut unknown: BTreeMap<&str, _> = file.names().map(|name| (name, file.info(name))).collect();
     for key in keys() {

@@ -5,22 +5,29 @@
 //! | `.pth`, `.pt`: `torch.save` of a flat state dict, PyTorch ≥ 1.6 | zip magic | float32, float16, bfloat16; int64 counters; any strides, shared storages; the device they were saved from is ignored | stored or deflated |
 //! | `.safetensors` | JSON after the first 8 bytes | float32, float16, bfloat16; int64 counters | none |
 //!
-//! A `.pth` holds a pickle, which to PyTorch is a program. Here it is data: [a small reader](pickle) knows the few
-//! opcodes and the few names that a state dict needs and refuses all others; nothing is ever executed.
+//! A `.pth` holds a pickle, which to PyTorch is a program. Here it is data: a small reader knows the few opcodes and
+//! names that a state dict needs and refuses all others by name; nothing is ever executed.
 //!
 //! Every tensor of a file is accounted for against [the manifest](manifest): missing, unknown and mis-shaped ones are
-//! errors that name them. Names must be the official ones: a dict inside a dict, or names with a prefix, is another
-//! network to us. Values must be finite.
+//! errors that name them. The names must be the official ones: neither prefixes nor a dict around the dict are looked
+//! through. Values must be finite.
 //!
-//! Nothing in a file can make the reader panic, loop or allocate beyond its [limits]: sizes are compared with them, and
-//! with the bytes that are there, before memory is asked for. Zip entries are checked against their CRC; a
-//! `.safetensors` has no checksum of its own, so that only a known SHA-256 tells of a flipped bit in its weights.
+//! Nothing in a file can make the reader panic, loop or take memory that its bytes do not justify. Refused are:
+//!
+//! | | more than |
+//! |---|---|
+//! | the file, and what it unpacks to | 256 MiB each |
+//! | a zip's directory, its pickle, a `.safetensors` header | 1 MiB each |
+//! | tensors; axes of one; elements of one; bytes of its name | 4096; 8; 64 Mi; 256 |
+//!
+//! Zip entries are checked against their CRC. A `.safetensors` has no checksum, so that only a known SHA-256 tells of a
+//! flipped bit in its weights.
 
 mod archive;
 mod convert;
 pub mod limits;
 pub mod manifest;
-pub mod pickle;
+mod pickle;
 mod pth;
 mod safetensors;
 mod tensor_file;

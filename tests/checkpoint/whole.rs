@@ -109,6 +109,25 @@ fn safetensors_of_each_float_type_load() {
 }
 
 #[test]
+fn the_formula_checkpoint_is_the_same_in_both_formats() {
+    let safetensors = Checkpoint::from_bytes(tinysam_golden::formula::formula_safetensors(0)).unwrap();
+    let mut dict = StateDict::new();
+    for key in manifest::keys() {
+        let storage = match key.counter {
+            true => Storage::i64(&[0]),
+            false => Storage::f32(&tinysam_golden::formula::values(0, key.name, &key.shape)),
+        };
+        dict.push(key.name, &key.shape, storage);
+    }
+    let pth = Checkpoint::from_bytes(dict.file()).unwrap();
+    for key in manifest::keys().iter().filter(|key| key.used) {
+        let values = pth.tensor(key.name, &key.shape).unwrap();
+        assert!(values == safetensors.tensor(key.name, &key.shape).unwrap(), "{}", key.name);
+    }
+    assert!(pth.to_safetensors(true) == safetensors.to_safetensors(true));
+}
+
+#[test]
 fn the_hash_is_of_the_file() {
     let tensors: Vec<Stored> = manifest::keys().iter().map(|key| stored(key, Dtype::F16)).collect();
     let bytes = safetensors_of(&tensors);

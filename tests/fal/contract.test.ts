@@ -13,7 +13,7 @@ function contract(name: string, step: Step): void {
     const { client, standIn, engine } = await world(test, { running: 60 });
     engine.duration = 60;
     const onDevice = await step(client(), test);
-    assert.deepEqual(standIn.arrivals, [], "the device serves alone");
+    assert.equal(standIn.arrivals.length, 0, "the device serves alone");
     const onFal = await step(createFalClient({ credentials: () => undefined, fetch: standIn.fetch }), test);
     assert.ok(standIn.arrivals.length > 0);
     assert.deepEqual(shape(onDevice), shape(onFal));

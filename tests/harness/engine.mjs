@@ -28,46 +28,17 @@ async function load(module, job, io) {
   return module.Engine.load(await io.weights(), options, undefined, undefined);
 }
 
-/** The best low-res mask among what a prompt gave. */
-function bestLowRes({ low_res: masks, iou: scores }) {
-  const best = scores.values.indexOf(Math.max(...scores.values));
-  const length = masks.values.length / scores.values.length;
-  return masks.values.slice(best * length, (best + 1) * length);
-}
-
-/**
- * Runs the prompts of a golden and hands every tensor that is compared to `io.observe`. A prompt that takes another
- * one's mask runs in a later pass, when that mask is known.
- */
+/** Runs the prompts of a golden and hands every tensor that is compared to `io.observe`. */
 export async function trace(module, job, io) {
   const engine = await load(module, job, io);
-  const image = await io.image();
-  const sources = new Map(job.prompts.filter((p) => p.maskFrom).map((p) => [p.maskFrom, {}]));
-  let left = job.prompts;
-  while (left.length > 0) {
-    const ready = (p) => !p.maskFrom || sources.get(p.maskFrom).low_res;
-    const pass = left.filter(ready);
-    if (pass.length === 0) throw new Error(`no mask for ${left.map((p) => p.name)}`);
-    const first = left === job.prompts;
-    left = left.filter((p) => !ready(p));
-    const prompts = Object.fromEntries(
-      pass.map((p) => [p.name, p.maskFrom ? { ...p.prompt, mask: bestLowRes(sources.get(p.maskFrom)) } : p.prompt]),
-    );
-    const pending = [];
-    await engine.trace(image, job.size, prompts, (name, shape, data) => {
-      const [, prompt, part] = name.match(/^(.*)\.(.*)$/) ?? [];
-      if (!first && !(prompt in prompts)) return;
-      if (sources.has(prompt) && (part === "low_res" || part === "iou")) {
-        sources.get(prompt)[part] = { values: data.slice() };
-      }
-      const reduced = reduce(name, shape, data, job.want[name]);
-      if (reduced) pending.push(io.observe(reduced));
-    });
-    await Promise.all(pending);
-  }
-  const facts = { backend: engine.backend, adapter: engine.adapter };
-  engine.free();
-  return facts;
+  const prompts = Object.fromEntries(job.prompts.map(({ name, prompt }) => [name, prompt]));
+  const pending = [];
+  await engine.trace(await io.image(), job.size, prompts, (name, shape, data) => {
+    const reduced = reduce(name, shape, data, job.want[name]);
+    if (reduced) pending.push(io.observe(reduced));
+  });
+  await Promise.all(pending);
+  return { backend: engine.backend, adapter: engine.adapter };
 }
 
 /** Runs the everything mode and returns its masks as tests/golden/src/everything.rs names them. */
@@ -107,22 +78,14 @@ export async function bench(module, job, io) {
   ]);
   const free = (masks) => masks.forEach((mask) => mask.free());
 
-  // A GPU still works when `embed` returns: an encode ends with the first mask, less what a mask costs.
-  const encode = async (into) => {
-    let embedding;
-    await timed(into, async () => {
-      embedding = await engine.embed(image, job.size);
-      free(await embedding.segment(point));
-    });
-    return embedding;
-  };
-  let embedding = await encode("firstEncode");
-  for (let run = 0; run < job.runs; run++) await timed("decode1", async () => free(await embedding.segment(point)));
-  free(await embedding.segment({ boxes }));
-  for (let run = 0; run < job.runs; run++) await timed("decode16", async () => free(await embedding.segment({ boxes })));
+  let embedding = await timed("firstEncode", () => engine.embed(image, job.size));
   for (let run = 0; run < job.runs; run++) {
     embedding.free();
-    embedding = await encode("encode");
+    embedding = await timed("encode", () => engine.embed(image, job.size));
+  }
+  for (const [into, prompt] of [["decode1", point], ["decode16", { boxes }]]) {
+    free(await embedding.segment(prompt));
+    for (let run = 0; run < job.runs; run++) await timed(into, async () => free(await embedding.segment(prompt)));
   }
   const facts = { backend: engine.backend, adapter: engine.adapter, memory: io.memory(), times };
   embedding.free();

@@ -63,14 +63,6 @@ pub fn run(options: &Options) -> Result<()> {
         runs: options.runs,
     };
     let facts = job.run(module, runtime, &WEIGHTS, &PICTURE)?.facts;
-    let mut times: BTreeMap<String, Vec<f64>> = serde_json::from_value(facts["times"].clone())?;
-    // An encode was timed up to its first mask.
-    let mask = times.get("decode1").and_then(|times| Spread::of(times)).map_or(0.0, |mask| mask.median);
-    for (name, times) in &mut times {
-        if name.to_lowercase().contains("encode") {
-            times.iter_mut().for_each(|time| *time -= mask);
-        }
-    }
     let folder = module.folder();
     let code = ["tinysam.js", "tinysam_bg.wasm"].map(|name| Ok((name.to_owned(), sizes(&folder.join(name))?)));
     report(
@@ -79,7 +71,7 @@ pub fn run(options: &Options) -> Result<()> {
             on: format!("{:?}", options.on),
             size: options.size,
             adapter: facts["adapter"].as_str().unwrap_or("unnamed").to_owned(),
-            times,
+            times: serde_json::from_value(facts["times"].clone())?,
             peak_memory: facts["memory"].as_u64(),
             code: code.into_iter().collect::<Result<_>>()?,
             weights: std::fs::metadata(WEIGHTS.file()?)?.len(),

@@ -33,7 +33,6 @@ const FLAGS: [&str; 5] = [
 
 /// What is to be run.
 #[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Job {
     /// A function of tests/harness/engine.mjs.
     pub kind: &'static str,
@@ -51,11 +50,9 @@ pub struct Job {
 
 /// A golden's prompt in the package's words.
 #[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct NamedPrompt {
     pub name: String,
-    pub mask_from: Option<String>,
-    /// `points`, `labels`, `box`.
+    /// `points`, `labels`, `box`, `maskFrom`.
     pub prompt: Value,
 }
 

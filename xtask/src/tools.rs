@@ -54,7 +54,7 @@ pub fn node() -> Result<()> {
     let help = "install Node 20 or newer (https://nodejs.org)";
     let version = shell::output(shell::command("node").arg("--version")).context(help)?;
     let major = version.trim().trim_start_matches('v').split('.').next();
-    if !major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 20) {
+    if major.and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major < 20) {
         bail!("Node is {}: {help}", version.trim());
     }
     Ok(())

@@ -147,7 +147,10 @@ fn named((name, prompt): &(String, Prompt)) -> NamedPrompt {
     if let Some(bbox) = prompt.bbox {
         json["box"] = json!(bbox);
     }
-    NamedPrompt { name: name.clone(), mask_from: prompt.mask_from.clone(), prompt: json }
+    if let Some(source) = &prompt.mask_from {
+        json["maskFrom"] = json!(source);
+    }
+    NamedPrompt { name: name.clone(), prompt: json }
 }
 
 fn everything(
@@ -175,7 +178,6 @@ fn everything(
 fn settings(config: &Config) -> serde_json::Value {
     json!({
         "pointsPerSide": config.points_per_side,
-        "pointsPerBatch": config.points_per_batch,
         "predIouThresh": config.pred_iou_thresh,
         "highScoreThresh": config.high_score_thresh,
         "stabilityScoreThresh": config.stability_score_thresh,

@@ -1,4 +1,5 @@
-import { createFalClient, type FalClient } from "@fal-ai/client";
+import * as official from "@fal-ai/client";
+import type { FalClient } from "@fal-ai/client";
 import { ENDPOINT } from "./endpoint.js";
 import { Engine, type EngineSettings } from "./engine.js";
 import type { Routing } from "./fallback.js";
@@ -7,7 +8,15 @@ import { createRouter, isOurs } from "./router.js";
 /** What {@link configure} takes. */
 export interface FalSettings extends EngineSettings, Routing {}
 
-type FalConfig = NonNullable<Parameters<typeof createFalClient>[0]>;
+// Constants, and not re-exported names, so that they stand beside the client and a bundler can leave out all of it.
+/** fal's own error: a status, and the body that came with it. */
+export const ApiError = official.ApiError;
+export type ApiError<Body> = official.ApiError<Body>;
+/** fal's own error for a status of 422: what is wrong with which field. */
+export const ValidationError = official.ValidationError;
+export type ValidationError = official.ValidationError;
+
+type FalConfig = NonNullable<Parameters<typeof official.createFalClient>[0]>;
 
 let settings: FalSettings = {};
 const engine = new Engine(() => settings);
@@ -32,7 +41,7 @@ const tinysamFetch = routerOn((...request) => globalThis.fetch(...request));
 export { tinysamFetch as fetch };
 
 function create(config: FalConfig = {}): FalClient {
-  const client = createFalClient({ ...config, fetch: config.fetch === undefined ? tinysamFetch : routerOn(config.fetch) });
+  const client = official.createFalClient({ ...config, fetch: config.fetch === undefined ? tinysamFetch : routerOn(config.fetch) });
   const { subscribe, queue } = client;
   // The router answers a poll when there is news: a pause between two polls would only delay it.
   const eager = <Options extends object>(endpoint: string, options: Options): Options =>

@@ -40,9 +40,7 @@ export class Engine implements LocalEndpoint {
   #load(device: DeviceKind): Promise<TinySam> {
     if (this.#loaded?.device !== device) {
       this.reset();
-      const { weights, sha256, cache, worker, onProgress } = this.#settings();
-      const given = Object.entries({ weights, sha256, cache, worker, onProgress }).filter(([, value]) => value !== undefined);
-      const loaded = { device, sam: TinySam.load({ ...(Object.fromEntries(given) as LoadOptions), device }) };
+      const loaded = { device, sam: TinySam.load({ ...this.#settings(), device }) };
       this.#loaded = loaded;
       // The next request tries again.
       loaded.sam.catch(() => this.#loaded === loaded && (this.#loaded = undefined));

@@ -36,21 +36,20 @@ export interface Work {
   readonly release: () => void;
 }
 
-/** What the engine may fail with that fal need not: what people are told of it. */
-const TRIGGERS: Record<string, string> = {
-  device_unavailable: "the device could not be created",
-  device_lost: "the GPU was lost twice",
-  out_of_memory: "the device has no memory for this",
-  checkpoint_unreachable: "the weights could not be fetched",
-  checkpoint_invalid: "the weights cannot be read",
-  checkpoint_mismatch: "the weights are not TinySAM's",
-  checkpoint_hash: "the weights are corrupt",
-  crashed: "the engine crashed twice",
-  unsupported: "the engine cannot start here",
-};
-
 /** After these the engine starts afresh, and the request gets one more try. */
 const TRY_AGAIN = ["device_lost", "crashed"];
+
+/** What the engine may fail with that fal need not. */
+const TRIGGERS = [
+  ...TRY_AGAIN,
+  "device_unavailable",
+  "out_of_memory",
+  "checkpoint_unreachable",
+  "checkpoint_invalid",
+  "checkpoint_mismatch",
+  "checkpoint_hash",
+  "unsupported",
+];
 
 /** Serves one request, on the device or on fal; what it cannot do becomes an outcome, too. Rejects only on abort. */
 export async function serve(work: Work, local: LocalEndpoint, files: Files, routing: Routing): Promise<Outcome & { seconds?: number | null }> {
@@ -58,6 +57,7 @@ export async function serve(work: Work, local: LocalEndpoint, files: Files, rout
   const remote = routing.fallback === false || (named(device) && routing.fallback === undefined) ? undefined : work.remote();
   const tell = (backend: Backend, reason: string) => {
     work.log("INFO", `running on ${backend}: ${reason}`);
+    if (backend !== "fal" && work.webhook !== undefined) work.log("WARN", "the webhook is not called: this device serves the request");
     routing.onBackend?.({ backend, reason, requestId: work.id });
   };
   /** Goes to fal, or says why it would have to. */
@@ -79,42 +79,23 @@ export async function serve(work: Work, local: LocalEndpoint, files: Files, rout
   if (device === "auto" && choice.kind === "cpu" && remote !== undefined) {
     return leave(choice.reason.replace(/, so the CPU is used$/, ""));
   }
-  tell(choice.kind, choice.reason);
-  if (work.webhook !== undefined) work.log("WARN", "the webhook is not called: the request runs on this device");
-  try {
-    const answer = await twice(work, (kind) => run(kind, work, local), choice.kind, (reason) => {
-      if (device !== "auto" || remote !== undefined) return false;
-      tell("cpu", reason);
-      return true;
-    });
-    if (!("unreachable" in answer) || !answer.unreachable || remote === undefined) return answer;
-    return await leave("the picture could not be fetched from here");
-  } catch (error) {
-    if (work.signal.aborted) throw error;
-    const trigger = TRIGGERS[code(error)];
-    if (trigger === undefined) return failure(500, text(error), choice.kind);
-    if (remote !== undefined) work.log("WARN", `${trigger}: ${text(error)}`);
-    return leave(`${trigger} (${text(error)})`);
-  }
-}
-
-/** One more try after a loss; and the CPU in place of a GPU that refuses, where nothing else is configured. */
-async function twice<T>(
-  work: Work,
-  run: (kind: DeviceKind) => Promise<T>,
-  kind: DeviceKind,
-  mayUseCpu: (reason: string) => boolean,
-): Promise<T> {
-  try {
-    return await run(kind);
-  } catch (error) {
-    if (work.signal.aborted) throw error;
-    if (TRY_AGAIN.includes(code(error))) {
-      work.log("WARN", `${text(error)}; trying again`);
-      return run(kind);
+  let { kind, reason } = choice;
+  for (let losses = 0; ; ) {
+    if (losses === 0) tell(kind, reason);
+    try {
+      const answer = await run(kind, work, local);
+      return answer.unreachable && remote !== undefined ? await leave("the picture could not be fetched from here") : answer;
+    } catch (error) {
+      if (work.signal.aborted) throw error;
+      reason = text(error);
+      if (TRY_AGAIN.includes(code(error)) && ++losses < 2) {
+        work.log("WARN", `${reason}; trying again`);
+      } else if (kind === "webgpu" && device === "auto" && remote === undefined && code(error) === "device_unavailable") {
+        kind = "cpu";
+      } else {
+        return TRIGGERS.includes(code(error)) ? leave(reason) : failure(500, reason, kind);
+      }
     }
-    if (kind === "webgpu" && code(error) === "device_unavailable" && mayUseCpu(text(error))) return run("cpu");
-    throw error;
   }
 }
 
@@ -153,10 +134,10 @@ async function ask(remote: FalClient, work: Work, files: Files): Promise<Outcome
 
 /** The status and the words for a request that would have to go to fal and may not. */
 function refusal(reason: string, { device = "auto", fallback }: Routing): [number, string] {
-  const what = `This request cannot be served on this device: ${reason}.`;
-  if (fallback === false) return [500, `${what} Falling back to fal is forbidden by \`fallback: false\`.`];
-  if (named(device)) return [500, `${what} \`device\` is "${device}": set it to "auto", or set \`fallback\` to let fal answer.`];
-  return [401, `${what} To let fal answer in its place, set \`proxyUrl\` or \`credentials\` in fal.config(), or \`fallback\` in configure().`];
+  const what = `This device cannot serve the request: ${reason}.`;
+  if (fallback === false) return [500, `${what} fal was not asked: \`fallback\` is false.`];
+  if (named(device)) return [500, `${what} To let fal answer, set \`device\` to "auto", or \`fallback\`.`];
+  return [401, `${what} To let fal answer, set \`proxyUrl\` or \`credentials\` in fal.config(), or \`fallback\` in configure().`];
 }
 
 function named(device: string): device is DeviceKind {

@@ -22,11 +22,6 @@ export class Files {
     return held && new File([held.blob], held.name, { type: held.type });
   }
 
-  /** Which of the files are named in a text. */
-  named(text: string): string[] {
-    return text.includes(HELD) ? [...this.#held.names()].filter((url) => text.includes(url)) : [];
-  }
-
   /** `POST …/storage/upload/initiate`: one address for the upload and for the file. */
   initiate(body: unknown): Response {
     const { file_name, content_type } = (body ?? {}) as { file_name?: unknown; content_type?: unknown };

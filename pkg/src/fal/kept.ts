@@ -30,11 +30,6 @@ export class Kept<T> {
     return this.#items.get(name)?.item;
   }
 
-  /** The names of all that is kept. */
-  names(): Iterable<string> {
-    return this.#items.keys();
-  }
-
   /** Lets go of what is over the bounds. */
   expire(now: number): void {
     const { count, bytes, age } = this.#bounds;

@@ -241,9 +241,10 @@ export function createRouter({ local, routing, network, results }: RouterOptions
   /** A request to another endpoint of fal that names files held here: they are uploaded for it. */
   async function withUploads(origin: Origin, init: RequestInit | undefined): Promise<RequestInit | undefined> {
     const body = init?.body;
-    if (typeof body !== "string" || !(body.includes('"blob:') || files.named(body).length > 0)) return init;
+    if (typeof body !== "string" || !(body.includes('"blob:') || body.includes(HELD))) return init;
     const client = remoteClient(routing().fallback || undefined, origin, network);
-    return client === undefined ? init : { ...init, body: JSON.stringify(await publish(JSON.parse(body), files, client)) };
+    const value = await json(body);
+    return client === undefined || value === undefined ? init : { ...init, body: JSON.stringify(await publish(value, files, client)) };
   }
 }
 

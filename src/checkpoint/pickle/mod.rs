@@ -8,6 +8,9 @@
 //! dropping one no recursion. Every value costs at least a byte of pickle: memory is bounded by the pickle's length,
 //! which is bounded by [`limits::HEADER`].
 
+mod opcode;
+mod stack;
+
 use std::collections::HashMap;
 
 use super::limits;
@@ -74,36 +77,6 @@ enum Value<'a> {
     Tuple(usize),
     Dict(usize),
     Tensor(usize),
-}
-
-mod opcode {
-    pub const PROTO: u8 = 0x80;
-    pub const STOP: u8 = b'.';
-    pub const MARK: u8 = b'(';
-    pub const NONE: u8 = b'N';
-    pub const NEWTRUE: u8 = 0x88;
-    pub const NEWFALSE: u8 = 0x89;
-    pub const BININT: u8 = b'J';
-    pub const BININT1: u8 = b'K';
-    pub const BININT2: u8 = b'M';
-    pub const LONG1: u8 = 0x8a;
-    pub const BINUNICODE: u8 = b'X';
-    pub const EMPTY_TUPLE: u8 = b')';
-    pub const TUPLE: u8 = b't';
-    pub const TUPLE1: u8 = 0x85;
-    pub const TUPLE2: u8 = 0x86;
-    pub const TUPLE3: u8 = 0x87;
-    pub const EMPTY_DICT: u8 = b'}';
-    pub const SETITEM: u8 = b's';
-    pub const SETITEMS: u8 = b'u';
-    pub const GLOBAL: u8 = b'c';
-    pub const REDUCE: u8 = b'R';
-    pub const BUILD: u8 = b'b';
-    pub const BINPERSID: u8 = b'Q';
-    pub const BINGET: u8 = b'h';
-    pub const LONG_BINGET: u8 = b'j';
-    pub const BINPUT: u8 = b'q';
-    pub const LONG_BINPUT: u8 = b'r';
 }
 
 /// Reads `data.pkl`: the dict's names and tensors, in its order.
@@ -326,8 +299,8 @@ impl<'a> Machine<'a> {
 
     fn set_items(&mut self, items: &[Value<'a>]) -> Result<()> {
         let (pairs, rest) = items.as_chunks::<2>();
-        let target = self.stack.last().copied();
-        let dict = match target {
+        let reachable = self.stack.get(self.floor()..).unwrap_or_default();
+        let dict = match reachable.last().copied() {
             Some(Value::Dict(dict)) if rest.is_empty() => self.dicts.get_mut(dict),
             _ => None,
         };
@@ -372,99 +345,6 @@ impl<'a> Machine<'a> {
 
     fn size(&self, value: i64) -> Result<usize> {
         usize::try_from(value).map_err(|_| self.wrong(&format!("a size of {value}")))
-    }
-
-    /// The lowest part of the stack that values may be taken from: what lies under a MARK is out of reach.
-    fn floor(&self) -> usize {
-        self.marks.last().copied().unwrap_or(0)
-    }
-
-    fn pop(&mut self) -> Result<Value<'a>> {
-        if self.stack.len() > self.floor()
-            && let Some(value) = self.stack.pop()
-        {
-            return Ok(value);
-        }
-        Err(self.wrong("an operation on values that are not there"))
-    }
-
-    fn pop_many(&mut self, count: usize) -> Result<Vec<Value<'a>>> {
-        match self.stack.len().checked_sub(count) {
-            Some(start) if start >= self.floor() => Ok(self.stack.split_off(start)),
-            _ => Err(self.wrong("an operation on values that are not there")),
-        }
-    }
-
-    fn pop_to_mark(&mut self) -> Result<Vec<Value<'a>>> {
-        match self.marks.pop() {
-            Some(mark) if mark <= self.stack.len() => Ok(self.stack.split_off(mark)),
-            _ => Err(self.wrong("the end of a group that did not begin")),
-        }
-    }
-
-    fn put(&mut self, slot: u32) -> Result<()> {
-        let value = self.pop()?;
-        self.stack.push(value);
-        self.memo.insert(slot, value);
-        Ok(())
-    }
-
-    fn get(&mut self, slot: u32) -> Result<()> {
-        match self.memo.get(&slot) {
-            Some(&value) => {
-                self.stack.push(value);
-                Ok(())
-            }
-            None => Err(self.wrong(&format!("memo {slot}, which was not stored"))),
-        }
-    }
-
-    /// A little-endian two's complement number of up to eight bytes; none is 0.
-    fn long(&mut self) -> Result<()> {
-        let length = self.byte()?;
-        let bytes = self.take(length.into())?;
-        let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-        let mut wide = [if negative { 0xff } else { 0 }; 8];
-        match wide.get_mut(..bytes.len()) {
-            Some(low) => low.copy_from_slice(bytes),
-            None => return Err(self.wrong(&format!("a number of {length} bytes"))),
-        }
-        self.stack.push(Value::Int(i64::from_le_bytes(wide)));
-        Ok(())
-    }
-
-    fn line(&mut self) -> Result<&'a str> {
-        let rest = self.pickle.get(self.at..).unwrap_or_default();
-        let length = rest.iter().position(|&byte| byte == b'\n');
-        let length = length.ok_or_else(|| self.wrong("a name that does not end"))?;
-        let line = self.text(u32::try_from(length).unwrap_or(u32::MAX))?;
-        self.at += 1;
-        Ok(line)
-    }
-
-    fn text(&mut self, length: u32) -> Result<&'a str> {
-        let bytes = self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-        std::str::from_utf8(bytes).map_err(|_| self.wrong("text that is not UTF-8"))
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        self.array().map(|[byte]| byte)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let bytes = self.take(N)?;
-        bytes.try_into().map_err(|_| self.wrong("too few bytes"))
-    }
-
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let end = self.at.checked_add(count);
-        match end.and_then(|end| self.pickle.get(self.at..end)) {
-            Some(bytes) => {
-                self.at += count;
-                Ok(bytes)
-            }
-            None => Err(self.wrong("an end in the middle of a value")),
-        }
     }
 
     fn wrong(&self, what: &str) -> crate::Error {
