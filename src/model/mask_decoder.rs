@@ -129,8 +129,7 @@ impl MaskDecoder {
         let x = ops::layer_norm(x, &self.upscale_norm, Activation::Gelu);
         let x = ops::linear(x, &self.upscale2, Activation::Gelu, None);
         let x = x.reshape([batch, cells * 16, UPSCALED]);
-        hyper
-            .matmul(x.swap_dims(1, 2)) // [B, 4, 16·L]
+        ops::combine(hyper, x) // [B, 4, 16·L]
             .reshape([batch * MASKS, grid, grid, 2, 2, 2, 2]) // row, column, row', column', row'', column''
             .permute([0, 1, 3, 5, 2, 4, 6])
             .reshape([batch, MASKS, grid * 4, grid * 4])

@@ -76,7 +76,10 @@ impl TwoWayTransformer {
     /// The constants of one grid, from its positional encoding `[1, L, 256]`.
     pub fn positions(&self, encoding: Tensor<3>) -> Positions {
         // Without the bias, which the projection of the embedding adds.
-        let project = |layer: &Linear| encoding.clone().matmul(layer.weight.clone().unsqueeze());
+        let project = |layer: &Linear| {
+            let unbiased = Linear { bias: layer.bias.zeros_like(), ..layer.clone() };
+            ops::linear(encoding.clone(), &unbiased, Activation::None, None)
+        };
         let layers = self.layers.iter().map(|layer| {
             (project(&layer.cross_attn_token_to_image.k_proj), project(&layer.cross_attn_image_to_token.q_proj))
         });

@@ -417,3 +417,14 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
     }
     tensor(out, [batch, lq, c])
 }
+
+pub fn combine(weights: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+    let ([b, masks, c], l) = (weights.dims(), x.dims()[1]);
+    let (weights, x) = (Floats::of(&weights), Floats::of(&x));
+    let mut out = vec![0.0; b * masks * l];
+    for_chunks(&mut out, masks * l, |i, out| {
+        let (a, b) = (Matrix::rows(&weights[i * masks * c..], c), Matrix::rows(&x[i * l * c..], c).transposed());
+        product([masks, l, c], out, l, false, a, b, 1.0);
+    });
+    tensor(out, [b, masks, l])
+}

@@ -3,20 +3,23 @@
 //! Every feature map is `[H, W, C]` and every token list `[B, L, C]`: a 1×1 convolution is then a matrix product, a
 //! LayerNorm2d is a LayerNorm, and nothing is transposed between the first pixel and the last logit.
 //!
-//! Each operation has a reading in burn's own tensor operations ([`portable`]), and a fused one for each device where
-//! that is worth it: [`cpu`] (burn-flex) and [`gpu`] (burn-wgpu). The device of the tensor decides. Tests hold the fused
-//! ones to the portable ones.
+//! Each operation is written for burn-flex ([`cpu`]) and for burn-wgpu ([`gpu`]); the device of the tensor decides. What
+//! it means is written once more in burn's own tensor operations (`portable`), to which tests hold both.
 
 #[cfg(feature = "cpu")]
 mod cpu;
 #[cfg(feature = "webgpu")]
 mod gpu;
+#[cfg(all(test, feature = "cpu"))]
 mod portable;
+
+#[cfg(not(any(feature = "cpu", feature = "webgpu")))]
+compile_error!("choose a device: the feature `cpu` (burn-flex) or `webgpu` (burn-wgpu)");
 
 use burn::tensor::Tensor;
 
 /// The function applied to the result of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     None,
     /// `x·Φ(x)` with the exact Gaussian distribution function, not the tanh approximation.
@@ -86,18 +89,17 @@ pub struct Window {
     pub pad: Tensor<1>,
 }
 
-/// Runs the fused operation of the tensor's device, or the portable one.
+/// Runs an operation on the device of the tensor.
 macro_rules! on_device {
     ($x:ident, $name:ident($($argument:expr),*)) => {{
-        #[cfg(feature = "cpu")]
-        if cpu::owns(&$x) {
-            return cpu::$name($($argument),*);
-        }
-        #[cfg(feature = "webgpu")]
+        #[cfg(all(feature = "cpu", feature = "webgpu"))]
         if gpu::owns(&$x) {
             return gpu::$name($($argument),*);
         }
-        portable::$name($($argument),*)
+        #[cfg(feature = "cpu")]
+        return cpu::$name($($argument),*);
+        #[cfg(not(feature = "cpu"))]
+        return gpu::$name($($argument),*);
     }};
 }
 
@@ -156,6 +158,14 @@ pub fn window_attention(qkv: Tensor<3>, window: &Window) -> Tensor<3> {
 /// `q [B, Lq, C]`, `k, v [B or 1, Lk, C]` → `[B, Lq, C]`; a batch of one in any of them is shared by all.
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
     on_device!(q, attention(q, k, v, heads))
+}
+
+/// The masks of each prompt: its `weights` times the upscaled map, cell by cell.
+///
+/// # Shapes
+/// `weights [B, masks, C]`, `x [B, L, C]` → `[B, masks, L]`
+pub fn combine(weights: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+    on_device!(x, combine(weights, x))
 }
 
 #[cfg(all(test, feature = "cpu"))]

@@ -115,3 +115,7 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
         .swap_dims(1, 2)
         .reshape([batch, l, channels])
 }
+
+pub fn combine(weights: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+    weights.matmul(x.swap_dims(1, 2))
+}
