@@ -2,6 +2,7 @@ import type { Mask, TinySam } from "tinysam";
 import { findCheckpoints, fromFile, isCheckpoint, type Checkpoint } from "./checkpoints.js";
 import { element, save } from "./dom.js";
 import { Engine } from "./engine.js";
+import { FalTab } from "./fal.js";
 import { watchKeyboard } from "./keyboard.js";
 import { outlinesOf } from "./outlines.js";
 import { Panel, type Timings } from "./panel.js";
@@ -71,7 +72,18 @@ async function showMask(found: Mask | undefined): Promise<void> {
   }
 }
 
+const falTab = new FalTab({
+  photo: () => photo?.blob,
+  prompt: () => (prompts.isEmpty ? {} : prompts.prompt()),
+  size: () => Number(sizeChooser.value),
+  settings: () => ({
+    ...checkpoints[Number(chooser.value)]?.weights,
+    device: deviceChooser.value as "auto" | "webgpu" | "cpu",
+  }),
+});
+
 function showMarks(): void {
+  falTab.showCode();
   viewer.setMarks(prompts.marks);
   element("undo", HTMLButtonElement).disabled = !prompts.canUndo;
   element("redo", HTMLButtonElement).disabled = !prompts.canRedo;
@@ -115,6 +127,7 @@ async function load(): Promise<void> {
   if (checkpoint === undefined) return;
   sam = undefined;
   timings = {};
+  falTab.showCode();
   showMachine();
   panel.showError(undefined);
   panel.showBusy(undefined);

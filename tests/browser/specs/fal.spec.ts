@@ -1,14 +1,13 @@
 /** fal's page, on the device: its snippets but for the import line, its inputs, its errors, its output. */
 import { expect, test } from "../fal.ts";
 
-/** A picture on another origin, which lets itself be read or not. */
+/** A picture on another origin, which lets itself be read. */
 const PHOTO = "https://pictures.example/coffee.png";
 
 test.beforeEach(async ({ page, address, door }) => {
-  await page.route(`${PHOTO}**`, async (route) => {
+  await page.route(PHOTO, async (route) => {
     const response = await route.fetch({ url: `${address}/photos/coffee.png` });
-    const cors: Record<string, string> = route.request().url().endsWith("?closed") ? {} : { "access-control-allow-origin": "*" };
-    await route.fulfill({ response, headers: { "content-type": "image/png", ...cors } });
+    await route.fulfill({ response, headers: { "content-type": "image/png", "access-control-allow-origin": "*" } });
   });
   await door.open({ device: "cpu" });
 });
@@ -124,8 +123,7 @@ test("everything, masks one by one, and the other pictures", async ({ page }) =>
     return { data, sides: [shown.naturalWidth, shown.naturalHeight] };
   });
   expect(told.sides).toEqual([600, 400]);
-  expect(told.data.masks.length).toBeGreaterThan(0);
-  expect(told.data.masks[0]).toEqual({
+  expect(told.data.masks?.[0]).toEqual({
     rle: { size: [400, 600], counts: expect.any(String) },
     score: expect.any(Number),
     stability: expect.any(Number),
@@ -134,9 +132,11 @@ test("everything, masks one by one, and the other pictures", async ({ page }) =>
   });
 });
 
-test("faults are fal's ValidationError, all of them at once", async ({ page, errors }) => {
+test("faults are fal's ValidationError, all of them at once", async ({ page, address, errors }) => {
   errors.expectError(/ERR_FAILED|CORS|status of 404/);
-  const told = await page.evaluate(async () => {
+  // The same server by another name is another origin, and it allows nobody.
+  const elsewhere = address.replace("127.0.0.1", "localhost");
+  const told = await page.evaluate(async (elsewhere) => {
     const { fal } = tinysam;
     const refused = (input: Record<string, unknown>) =>
       fal.subscribe("fal-ai/tiny-sam", { input }).then(
@@ -152,11 +152,11 @@ test("faults are fal's ValidationError, all of them at once", async ({ page, err
       labels: await refused({ image_url: photo, point_prompt: [[1, 1], [2, 2]], point_label: [1] }),
       outside: await refused({ image_url: photo, size: 64, point_prompt: [[601, 1]] }),
       missing: await refused({ image_url: new URL("/photos/none.png", location.href).href }),
-      closed: await refused({ image_url: "https://pictures.example/coffee.png?closed" }),
+      closed: await refused({ image_url: `${elsewhere}/photos/coffee.png` }),
       garbage: await refused({ image_url: "data:image/png;base64,AAAA" }),
       relative: await refused({ image_url: "/photos/coffee.png" }),
     };
-  });
+  }, elsewhere);
   expect(told).toEqual({
     many: {
       status: 422,
