@@ -4,7 +4,7 @@ import { element, save } from "./dom.js";
 import { Engine } from "./engine.js";
 import { FalTab } from "./fal.js";
 import { watchKeyboard } from "./keyboard.js";
-import { makeLayer } from "./layer.js";
+import { outlinesOf } from "./outlines.js";
 import { Panel, type Timings } from "./panel.js";
 import { fetchPhoto, readPhoto, SAMPLES, watchFiles, type Photo } from "./photos.js";
 import { watchPointer } from "./pointer.js";
@@ -62,11 +62,10 @@ async function showMask(found: Mask | undefined): Promise<void> {
   mask?.free();
   mask = found;
   panel.showMask(found);
-  if (found === undefined) return viewer.setLayer(undefined);
+  if (found === undefined) return viewer.setMask(undefined);
   try {
-    const layer = await makeLayer(found);
-    if (mask === found) viewer.setLayer(layer);
-    else layer.fill.close();
+    const outlines = await outlinesOf(found);
+    if (mask === found) viewer.setMask(outlines);
   } catch (error) {
     // A mask that was replaced while it was being read is nobody's concern.
     if (mask === found) panel.showError(error);

@@ -35,7 +35,7 @@ pub fn run() -> Result<()> {
         let start = Instant::now();
         let result = step();
         if let Err(error) = &result {
-            shell::say(&format!("{error:?}"));
+            shell::say(&format!("error: {error:#}"));
         }
         results.push((name, start.elapsed(), result.is_ok()));
     }
@@ -80,15 +80,15 @@ fn fal() -> Result<()> {
     shell::run(npm::npm("tests/fal").arg("test"))
 }
 
-/// wasm-bindgen's tests of the CPU module in headless Chrome; the browser's flags are in webdriver.json.
+/// wasm-bindgen's tests of the CPU module in headless Chrome.
 fn bindings() -> Result<()> {
     tools::wasm_target()?;
     let runner = tools::wasm_bindgen()?.join("wasm-bindgen-test-runner");
-    chrome::browser()?;
     let mut cargo = shell::cargo();
     cargo.arg("test").args(Module::Cpu.cargo_arguments()).args(["--test", "web", "--test", "web_page"]);
     cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner);
-    cargo.env("CHROMEDRIVER", chrome::driver()?).env("WASM_BINDGEN_TEST_TIMEOUT", "600");
+    cargo.env("CHROMEDRIVER", chrome::driver()?).env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", chrome::webdriver()?);
+    cargo.env("WASM_BINDGEN_TEST_TIMEOUT", "600");
     shell::run(&mut cargo)
 }
 
