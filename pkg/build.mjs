@@ -41,7 +41,7 @@ const options = {
 };
 
 // Chunks are named by what they hold: those of earlier builds would be packed, too.
-for (const name of await readdir("dist")) if (name.startsWith("chunk-")) await rm(`dist/${name}`);
+for (const name of await readdir("dist").catch(() => [])) if (name.startsWith("chunk-")) await rm(`dist/${name}`);
 
 // fal's door and the engine's apart: a bundler takes of an application's two doors the one that it imports.
 await build({

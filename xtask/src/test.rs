@@ -80,7 +80,7 @@ fn fal() -> Result<()> {
     shell::run(npm::npm("tests/fal").arg("test"))
 }
 
-/// wasm-bindgen's tests of the CPU module in headless Chrome.
+/// wasm-bindgen's tests of the CPU module in headless Chrome; the browser's flags are in webdriver.json.
 fn bindings() -> Result<()> {
     tools::wasm_target()?;
     let runner = tools::wasm_bindgen()?.join("wasm-bindgen-test-runner");
