@@ -200,7 +200,7 @@ test("twenty at once, one of them cancelled in the queue and one in progress", a
   expect(told).toEqual(Array.from({ length: 20 }, (_, index) => (index === 0 || index === 13 ? 499 : 600)));
 });
 
-test("an application's own client, and a client in a worker", async ({ page, address }) => {
+test("a client in a worker", async ({ page, address }) => {
   const told = await page.evaluate(async (module) => {
     const program = `
       import { configure, fal } from ${JSON.stringify(module)};
