@@ -33,7 +33,7 @@ use crate::{Error, Result};
 pub use everything::{Batch, Options as EverythingOptions};
 pub use mask::{Answer, Mask};
 pub use prompt::Prompt;
-pub use trace::TracedPrompt;
+pub use trace::{Sink, TracedPrompt};
 
 /// Prompts decoded at once.
 ///
