@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use tinysam_golden::fixture;
 
 use crate::bench::{PICTURE, WEIGHTS};
+use crate::inputs::Weights;
 use crate::modules::Module;
 use crate::verify::On;
 use crate::{chrome, modules, npm, pack, shell, tools, verify};
@@ -126,5 +127,7 @@ fn types() -> Result<()> {
 /// Playwright on the package as it is installed from the tarball.
 fn package() -> Result<()> {
     npm::install("tests/browser")?;
-    shell::run(npm::npm("tests/browser").arg("test").env("CHROME", chrome::browser()?))
+    let weights = Weights::Formula(0).file()?;
+    let mut test = npm::npm("tests/browser");
+    shell::run(test.arg("test").env("CHROME", chrome::browser()?).env("TINYSAM_FORMULA", weights))
 }
