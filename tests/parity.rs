@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use burn::tensor::Device;
 use futures_lite::future::block_on;
+use tinysam::Error;
 use tinysam::checkpoint::Checkpoint;
 use tinysam::image::Image;
 use tinysam::mask::Rle;
@@ -111,4 +112,60 @@ fn everything_at_256_pixels() {
         })
         .collect();
     assert_passed(golden.compare(points, &run, tinysam_golden::Device::Cpu));
+}
+
+/// Filters that let masks of the formula checkpoint through.
+fn lenient() -> EverythingOptions {
+    EverythingOptions {
+        points_per_side: 8,
+        pred_iou_thresh: 0.5,
+        stability_score_thresh: 0.0,
+        box_nms_thresh: 1.0,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn everything_is_the_same_each_time() {
+    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let run = || {
+        let masks = block_on(sam().everything(&embedding, &lenient(), async |_| Ok(()))).unwrap();
+        masks.into_iter().map(|m| (m.score, m.stability, m.point, m.logits)).collect::<Vec<_>>()
+    };
+    let first = run();
+    assert!(!first.is_empty());
+    for _ in 1..10 {
+        assert!(run() == first);
+    }
+}
+
+#[test]
+fn everything_ends_between_batches_and_loses_nothing() {
+    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let mut batches = 0;
+    let ended = block_on(sam().everything(&embedding, &lenient(), async |_| {
+        batches += 1;
+        if batches == 2 { Err(Error::Aborted) } else { Ok(()) }
+    }));
+    assert_eq!(ended.unwrap_err(), Error::Aborted);
+    assert_eq!(batches, 2);
+    assert_eq!(block_on(sam().segment(&embedding, &[Prompt::point(10.0, 10.0)])).unwrap().len(), 1);
+}
+
+#[test]
+fn pictures_of_one_pixel_and_panoramas_can_be_segmented() {
+    for (width, height) in [(1, 1), (640, 1), (3, 300), (2000, 20)] {
+        let image = Image::from_rgb(width, height, synth::synth(width, height)).unwrap();
+        let embedding = sam().embed(&image, 64).unwrap();
+        let answers = block_on(sam().segment(&embedding, &[Prompt::point(0.5, 0.5)])).unwrap();
+        assert_eq!(answers[0].best().bitmap().width(), width);
+        let mut seen = (0, 0);
+        let masks = block_on(sam().everything(&embedding, &lenient(), async |batch: Batch<'_>| {
+            seen = (batch.done, batch.total);
+            Ok(())
+        }))
+        .unwrap();
+        assert!(seen.0 > 0 && seen.0 == seen.1, "{seen:?}");
+        assert!(masks.iter().all(|m| m.area <= width * height));
+    }
 }

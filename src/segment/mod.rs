@@ -143,14 +143,17 @@ async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     data.try_into_vec::<f32>().map_err(|e| Error::Internal(format!("{e:?}")))
 }
 
-/// What a device says when it fails, sorted by what the caller can do about it.
+/// What a device says when it fails, in one line, sorted by what the caller can do about it.
 fn device_error(text: &str) -> Error {
-    let lower = text.to_lowercase();
+    // The runtime adds a backtrace, of which nobody who reads the sentence has any use.
+    let told = text.split("Backtrace").next().unwrap_or(text);
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lower = told.to_lowercase();
     if lower.contains("memory") {
-        Error::OutOfMemory(format!("{text}; use a smaller size or a smaller picture"))
+        Error::OutOfMemory(format!("{told}; use a smaller size or a smaller picture"))
     } else if lower.contains("lost") || lower.contains("poisoned") {
-        Error::DeviceLost(text.into())
+        Error::DeviceLost(told)
     } else {
-        Error::Internal(text.into())
+        Error::Internal(told)
     }
 }

@@ -60,7 +60,7 @@ export async function everything(module, job, io) {
 
 /** Times in milliseconds. */
 export async function bench(module, job, io) {
-  const times = { load: [], firstEncode: [], encode: [], decode1: [], decode16: [] };
+  const times = { load: [], firstEncode: [], encode: [], decode1: [], decode16: [], everything: [] };
   const timed = async (into, work) => {
     const start = performance.now();
     const result = await work();
@@ -87,7 +87,10 @@ export async function bench(module, job, io) {
     free(await embedding.segment(prompt));
     for (let run = 0; run < job.runs; run++) await timed(into, async () => free(await embedding.segment(prompt)));
   }
-  const facts = { backend: engine.backend, adapter: engine.adapter, memory: io.memory(), times };
+  let points = 0;
+  const found = await timed("everything", () => embedding.everything(job.everything, (batch) => (points = batch.done)));
+  free(found);
+  const facts = { backend: engine.backend, adapter: engine.adapter, memory: io.memory(), times, points };
   embedding.free();
   engine.free();
   return facts;

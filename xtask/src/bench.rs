@@ -17,6 +17,20 @@ pub const PICTURE: Picture = Picture::Synth(640, 480);
 /// Any weights take as long.
 pub const WEIGHTS: Weights = Weights::Formula(0);
 
+/// Some 300 points, and thresholds that let some of the formula checkpoint's masks through.
+pub const EVERYTHING: Everything =
+    Everything { points_per_side: 20, pred_iou_thresh: 0.78, stability_score_thresh: 0.55, high_score_thresh: 3.0 };
+
+/// What is changed of everything mode's options.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Everything {
+    pub points_per_side: u32,
+    pub pred_iou_thresh: f32,
+    pub stability_score_thresh: f32,
+    pub high_score_thresh: f32,
+}
+
 #[derive(clap::Args)]
 pub struct Options {
     /// What computes
@@ -44,6 +58,8 @@ pub struct Measured {
     pub times: BTreeMap<String, Vec<f64>>,
     /// The most memory that the process or the WebAssembly instance had, in bytes; a GPU's own is not known.
     pub peak_memory: Option<u64>,
+    /// Points that everything mode decoded.
+    pub points: u64,
     /// Bytes to download: plain, gzip, brotli.
     pub code: BTreeMap<String, [u64; 3]>,
     /// Bytes of the weights' file.
@@ -59,7 +75,7 @@ pub fn run(options: &Options) -> Result<()> {
         size: options.size,
         prompts: Vec::new(),
         want: Default::default(),
-        everything: json!(null),
+        everything: serde_json::to_value(EVERYTHING)?,
         runs: options.runs,
     };
     let facts = job.run(module, runtime, &WEIGHTS, &PICTURE)?.facts;
@@ -73,6 +89,7 @@ pub fn run(options: &Options) -> Result<()> {
             adapter: facts["adapter"].as_str().unwrap_or("unnamed").to_owned(),
             times: serde_json::from_value(facts["times"].clone())?,
             peak_memory: facts["memory"].as_u64(),
+            points: facts["points"].as_u64().unwrap_or(0),
             code: code.into_iter().collect::<Result<_>>()?,
             weights: std::fs::metadata(WEIGHTS.file()?)?.len(),
         },
@@ -101,6 +118,7 @@ pub fn report(options: &Options, measured: &Measured) -> Result<()> {
             println!("{name:<12} {median:>10.1} {least:>10.1} {most:>10.1} {:>4}", times.len());
         }
     }
+    println!("everything decoded {} points", measured.points);
     match measured.peak_memory {
         Some(bytes) => println!("peak memory  {:.0} MB", bytes as f64 / 1e6),
         None => println!("peak memory  not known here"),

@@ -11,6 +11,50 @@ test("a software adapter counts as none, unless it is asked for", async ({ app }
   expect(forced).toMatchObject({ kind: "webgpu", software: true, adapter: expect.stringMatching(/swiftshader/i) });
 });
 
+test("a device of the default limits and no features suffices", async ({ app, page }) => {
+  // Every WebGPU device has these limits. The adapter is made to know no others, and the device is asked for without a
+  // word about limits or features; what was granted is looked at, too.
+  await page.addInitScript(() => {
+    const request = GPUAdapter.prototype.requestDevice;
+    const granted: object[] = [];
+    Object.assign(globalThis, { granted });
+    let defaults: GPUSupportedLimits | undefined;
+    Object.defineProperty(GPUAdapter.prototype, "features", { get: () => new Set() });
+    const { get } = Object.getOwnPropertyDescriptor(GPUAdapter.prototype, "limits")!;
+    Object.defineProperty(GPUAdapter.prototype, "limits", {
+      get(this: GPUAdapter) {
+        return defaults ?? (get!.call(this) as GPUSupportedLimits);
+      },
+    });
+    GPUAdapter.prototype.requestDevice = async function (this: GPUAdapter) {
+      const device = await request.call(this);
+      defaults ??= device.limits;
+      const { maxStorageBufferBindingSize, maxBufferSize, maxStorageBuffersPerShaderStage } = device.limits;
+      granted.push({ maxStorageBufferBindingSize, maxBufferSize, maxStorageBuffersPerShaderStage, features: [...device.features] });
+      return device;
+    };
+  });
+  await app.open();
+  const run = await page.evaluate(async () => {
+    const masks = [];
+    for (const device of ["cpu", "webgpu"] as const) {
+      const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 128, device, worker: false });
+      const image = await sam.embed("/photos/coffee.png");
+      const [mask] = await image.segment({ points: [[180, 160]] });
+      masks.push({ score: mask!.score, bits: [...(await mask!.toBits())] });
+    }
+    return { masks, granted: (globalThis as never as { granted: object[] }).granted };
+  });
+  expect(run.granted.at(-1)).toMatchObject({
+    maxStorageBufferBindingSize: 128 << 20,
+    maxBufferSize: 256 << 20,
+    maxStorageBuffersPerShaderStage: 8,
+  });
+  const [cpu, gpu] = run.masks;
+  expect(Math.abs(gpu!.score - cpu!.score)).toBeLessThan(1e-4);
+  expect(difference(Uint8Array.from(gpu!.bits), Uint8Array.from(cpu!.bits), 600 * 400)).toBeLessThanOrEqual(1e-3);
+});
+
 test("WebGPU gives the CPU's mask, and a lost GPU is got again", async ({ app, errors }) => {
   errors.expectError(/device was lost/);
   const page = await app.open();

@@ -67,12 +67,27 @@ pub fn bench(options: &bench::Options) -> Result<()> {
             note(name, start);
         }
     }
+    let start = Instant::now();
+    let everything = EverythingOptions {
+        points_per_side: bench::EVERYTHING.points_per_side,
+        pred_iou_thresh: bench::EVERYTHING.pred_iou_thresh,
+        stability_score_thresh: bench::EVERYTHING.stability_score_thresh,
+        high_score_thresh: bench::EVERYTHING.high_score_thresh,
+        ..EverythingOptions::default()
+    };
+    let mut points = 0;
+    block_on(sam.everything(&embedding, &everything, async |batch| {
+        points = batch.done as u64;
+        Ok(())
+    }))?;
+    note("everything", start);
     let measured = Measured {
         on: format!("{:?}", options.on),
         size: options.size,
         adapter: String::from("this machine's CPU, all cores"),
         times,
         peak_memory: peak_memory(),
+        points,
         code: BTreeMap::new(),
         weights,
     };
