@@ -25,7 +25,7 @@
 //!
 //! # Devices
 //!
-//! burn's device is a value: `Device::flex()` is the CPU (feature `cpu`), WebGPU is `Device::wgpu_options()` (feature
+//! burn's device is a value, [`Device`]: `Device::flex()` is the CPU (feature `cpu`), WebGPU is `Device::wgpu_options()` (feature
 //! `webgpu`). Each becomes a WebAssembly module of its own, of which a page loads one.
 
 pub mod checkpoint;
@@ -38,4 +38,5 @@ pub mod segment;
 #[cfg(target_family = "wasm")]
 pub mod web;
 
+pub use burn::tensor::Device;
 pub use error::{Error, Result};

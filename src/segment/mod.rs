@@ -7,7 +7,7 @@
 //! # async fn example(bytes: Vec<u8>, image: tinysam::image::Image) -> tinysam::Result<()> {
 //! use tinysam::{checkpoint::Checkpoint, segment::{Prompt, Sam}};
 //!
-//! let device = burn::tensor::Device::flex();
+//! let device = tinysam::Device::flex();
 //! let sam = Sam::load(&Checkpoint::from_bytes(bytes)?, &device)?;
 //! let embedding = sam.embed(&image, 1024)?;
 //! let masks = sam.segment(&embedding, &[Prompt::point(300.0, 300.0)]).await?;
