@@ -22,11 +22,7 @@ class Scenes(Dataset):
             torch.set_num_threads(1)
         rng = np.random.default_rng([self.seed, self.first + i])
         stage = self.stage
-        hard = 1 - stage.easy
-        made = [
-            sample(rng, stage.side, stage.prompts, easy=stage.easy, part_p=0.18 * hard, group_p=0.05 * hard)
-            for _ in range(stage.batch)
-        ]
+        made = [sample(rng, stage.side, stage.prompts, stage.easy) for _ in range(stage.batch)]
         return Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*made)))
 
 

@@ -22,7 +22,7 @@ from .losses import Affinity, Outcome, mask_loss
 from .model import TinySam
 
 EMA_DECAY = 0.999
-WARM_UP = 60
+WARM_UP = 30
 """Steps over which the learning rate rises, at the start of the run and where the encoder joins."""
 
 
@@ -171,7 +171,7 @@ class Run:
         coords, labels = batch.coords.flatten(0, 1), batch.labels.flatten(0, 1)
         bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
         with bf16:
-            embedding, dense = self.embed(stage, batch)
+            embedding, dense = self.embed(stage, part, batch)
             logits, scores = self.model.decode(embedding, coords, labels)
         outcome = mask_loss(logits, scores, truth, balanced)
         total = outcome.loss.mean() + stage.at("affinity", part) * dense
@@ -195,10 +195,10 @@ class Run:
             "affinity": dense, "gradient": norm,
         }  # fmt: skip
 
-    def embed(self, stage: Stage, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The embedding, and its affinity loss; in the warm-up noise, and none."""
+    def embed(self, stage: Stage, part: float, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The embedding, and its affinity loss; in the warm-up noise, more and more of it, and none."""
         if not stage.encoder:
-            noise = torch.randn(1, 256, stage.side // 16, stage.side // 16, device=self.device) * 0.7
+            noise = torch.randn(1, 256, stage.side // 16, stage.side // 16, device=self.device) * 0.7 * part
             return noise, noise.new_zeros(())
         embedding = self.model.encode(batch.pixels)
         return embedding, self.affinity(embedding, batch.objects)

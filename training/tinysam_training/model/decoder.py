@@ -17,6 +17,13 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(256, inner)
         self.out_proj = nn.Linear(inner, 256)
 
+    def align(self) -> None:
+        """For training from nothing: a query first attends to keys at its own position, since what is alike is
+        projected alike. With independent projections training has to find that out, and rests long on a plateau."""
+        with torch.no_grad():
+            self.q_proj.weight.mul_(2.0)
+            self.k_proj.weight.copy_(self.q_proj.weight)
+
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         def heads(x: Tensor) -> Tensor:
             return x.view(*x.shape[:2], HEADS, -1).transpose(1, 2)
@@ -69,6 +76,10 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList([TwoWayBlock(first=True), TwoWayBlock(first=False)])
         self.final_attn_token_to_image = Attention(128)
         self.norm_final_attn = nn.LayerNorm(256)
+        self.final_attn_token_to_image.align()
+        for layer in self.layers:
+            layer.cross_attn_token_to_image.align()
+            layer.cross_attn_image_to_token.align()
 
     def forward(self, image: Tensor, image_pe: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
         """`image [N, cells, 256]`, `image_pe [1, cells, 256]`, `prompt [N, tokens, 256]` → tokens, image."""
