@@ -1,6 +1,7 @@
 """Train a TinySAM on generated scenes, evaluate it, export it for the engine."""
 import argparse
 import json
+import os
 from pathlib import Path
 
 WEIGHTS = "a run's run.pt (its moving average) or a .safetensors file"
@@ -16,7 +17,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--curriculum", choices=["cpu", "gpu", "tiny"], help="the device's by default")
     run.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     run.add_argument("--seed", type=int, default=1)
-    run.add_argument("--workers", type=int, default=1, help="processes that make scenes")
+    run.add_argument("--workers", type=int, help="processes that make scenes; by default 1, with a GPU all cores")
+    run.add_argument("--compose", action=argparse.BooleanOptionalAction, help="on the device; by default with a GPU")
     run.add_argument("--save-minutes", type=float, default=3.0)
     run.set_defaults(call=_run)
 
@@ -57,7 +59,9 @@ def parser() -> argparse.ArgumentParser:
 def _run(**options) -> None:
     from .train import Options, Run
 
-    options["curriculum"] = options["curriculum"] or ("gpu" if options["device"] == "cuda" else "cpu")
+    gpu = options["device"] == "cuda"
+    defaults = {"curriculum": "gpu" if gpu else "cpu", "workers": os.cpu_count() if gpu else 1, "compose": gpu}
+    options |= {name: value for name, value in defaults.items() if options[name] is None}
     Run(Options(**options)).train()
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from . import source
 from .batch import Batch
+from .compose import composed, make_bank
 from .curriculum import CURRICULA, Stage, locate
 from .losses import Affinity, Outcome, mask_loss
 from .model import TinySam
@@ -37,8 +38,10 @@ class Options:
     seed: int = 1
     workers: int = 1
     save_minutes: float = 3.0
-    on_device: bool = False
-    """Compose scenes on the device."""
+    compose: bool = False
+    """Compose scenes on the device, of sprites that the workers make at the start of each stage."""
+    sprites: int = 12288
+    sprite_side: int = 256
 
 
 @dataclass
@@ -157,6 +160,12 @@ class Run:
         options, first = self.options, self.progress.batches
         if not stage.encoder:
             return source.shapes(stage, options.seed, first)
+        if options.compose:
+            number = self.stages.index(stage)
+            bank = make_bank(
+                options.seed, number, self.device, options.sprites, options.sprite_side, options.workers
+            )
+            return composed(bank, stage, options.seed, first)
         return source.scenes(stage, options.seed, first, options.workers)
 
     def rate(self, stage: Stage, part: float) -> float:

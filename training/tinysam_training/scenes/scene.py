@@ -54,7 +54,7 @@ def fill(mask: np.ndarray, points: np.ndarray, value=255) -> None:
 def scene(rng: np.random.Generator, side: int, fewest: int = 4, most: int = 22) -> Scene:
     """A pure function of the generator's state."""
     plans = _plan(rng, side, fewest, most)
-    painter = _Painter(rng, side)
+    painter = Painter(rng, side, background(rng, side))
     defocus = int(rng.integers(len(plans))) if rng.random() < 0.35 else -1
     for i, plan in enumerate(plans):
         if i == defocus:  # everything so far lies behind the plane of focus
@@ -91,12 +91,11 @@ def _plan(rng: np.random.Generator, side: int, fewest: int, most: int) -> list[P
     return plans[: most + 8]
 
 
-class _Painter:
+class Painter:
     """Paints objects one over the other and keeps what is visible."""
 
-    def __init__(self, rng: np.random.Generator, side: int):
-        self.rng, self.side = rng, side
-        self.rgb = background(rng, side)
+    def __init__(self, rng: np.random.Generator, side: int, behind: np.ndarray):
+        self.rng, self.side, self.rgb = rng, side, behind
         self.light, self.shaded = rng.uniform(0, 2 * math.pi), rng.random() < 0.8
         empty = np.zeros((side, side), np.int16)
         self.scene = Scene(np.empty(0), empty, empty.copy())
@@ -104,17 +103,17 @@ class _Painter:
         self.last: Material | None = None
 
     def add(self, plan: Plan) -> None:
-        cut = self._cut(plan)
+        cut = self.cut(plan)
         if cut is None:
             return
         (left, top), masks, whole = cut
         rng, height, width = self.rng, *whole.shape
         if self.shaded and rng.random() < 0.6:
-            self._shadow(whole, left, top, plan.size)
+            self.shadow(whole, left, top, plan.size)
         window = np.s_[top : top + height, left : left + width]
-        patch, labels = self._surfaces(plan, masks, self.rgb[window].copy())
+        patch, labels = self.surfaces(plan, masks, self.rgb[window].copy())
         if self.shaded and rng.random() < 0.8:
-            self._relief(patch, whole if len(masks) == 1 or rng.random() < 0.5 else masks[int(rng.integers(len(masks)))])
+            self.relief(patch, whole if len(masks) == 1 or rng.random() < 0.5 else masks[int(rng.integers(len(masks)))])
         cover = whole / np.float32(255)
         if rng.random() < 0.15:  # soft or defocused
             cover = cv2.GaussianBlur(cover, (0, 0), self.side * rng.uniform(0.002, 0.008))
@@ -125,7 +124,7 @@ class _Painter:
         self.scene.objects[window][seen], self.scene.parts[window][seen] = number, labels[seen]
         self.scene.full[number], self.group_of[number] = int(seen.sum()), plan.group
 
-    def _cut(self, plan: Plan):
+    def cut(self, plan: Plan):
         """The object's corner, and the masks of its parts and of the whole, u8; nothing of one too small."""
         rng, shape, side = self.rng, plan.shape, self.side
         stretch = math.sqrt(math.exp(rng.normal(0, 0.35 if shape.plain else 0.15)))
@@ -158,7 +157,7 @@ class _Painter:
         whole = np.maximum.reduce(masks)
         return (low.tolist(), masks, whole) if (whole > 127).sum() >= 30 else None
 
-    def _surfaces(self, plan: Plan, masks: list[np.ndarray], patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def surfaces(self, plan: Plan, masks: list[np.ndarray], patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The parts painted on `patch`, and which part is seen where."""
         rng, labels = self.rng, np.zeros(patch.shape[:2], np.int16)
         change = rng.uniform(0, 1) if plan.repeated else 1.0
@@ -181,7 +180,7 @@ class _Painter:
         self.last = plan.materials[0]
         return patch, labels
 
-    def _shadow(self, whole: np.ndarray, left: int, top: int, size: float) -> None:
+    def shadow(self, whole: np.ndarray, left: int, top: int, size: float) -> None:
         """Cast on what is already there, away from the light and down."""
         rng, side, (height, width) = self.rng, self.side, whole.shape
         far = rng.uniform(0.01, 0.12) * size * side
@@ -197,7 +196,7 @@ class _Painter:
         shadow[cy0 - y0 : cy1 - y0, cx0 - x0 : cx1 - x0] = whole[cy0 - y : cy1 - y, cx0 - x : cx1 - x] / np.float32(255)
         self.rgb[y0:y1, x0:x1] *= 1 - dark * cv2.GaussianBlur(shadow, (0, 0), soft)[..., None]
 
-    def _relief(self, patch: np.ndarray, mask: np.ndarray) -> None:
+    def relief(self, patch: np.ndarray, mask: np.ndarray) -> None:
         """Shades the patch as if the mask were a dome under the scene's light; sometimes it shines."""
         rng = self.rng
         inside = cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3)
