@@ -37,9 +37,9 @@ CURRICULA = {
     # attend mostly to the padding of their windows.
     "cpu": (
         Stage("warm-up", 0.05, 112, 1, 32, (1e-3, 3e-4), balanced=(1.0, 0.5), encoder=False),
-        Stage("small", 0.24, 112, 8, 12, (5e-4, 5e-4), easy=1.0, balanced=(1.0, 0.7)),
-        Stage("first", 0.36, 224, 4, 12, (6e-4, 5e-4), easy=1.0, balanced=(0.7, 0.1), correction=0.05),
-        Stage("last", 0.35, 224, 4, 12, (5e-4, 1e-6), easy=0.5, balanced=(0.1, 0.0), affinity=(1.0, 0.4), correction=0.1),
+        Stage("small", 0.26, 112, 8, 12, (5e-4, 5e-4), easy=1.0, balanced=(1.0, 0.7)),
+        Stage("first", 0.36, 224, 3, 10, (6e-4, 5e-4), easy=1.0, balanced=(0.7, 0.1), correction=0.05),
+        Stage("last", 0.33, 224, 3, 10, (5e-4, 1e-6), easy=0.5, balanced=(0.1, 0.0), affinity=(1.0, 0.4), correction=0.1),
     ),
     # One large GPU in bf16.
     "gpu": (
