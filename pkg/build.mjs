@@ -1,7 +1,7 @@
 // Bundles src/ into dist/, beside the WebAssembly modules that `cargo xtask build` puts there. esbuild leaves
 // `new URL("…", import.meta.url)` as it is written, which is what the users' bundlers, and browsers without
 // one, understand.
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { build } from "esbuild";
 
 /** fal's client is CommonJS, of which esbuild takes everything: this leaves out what is there twice or never called. */
@@ -39,6 +39,9 @@ const options = {
   external: ["./cpu/tinysam.js", "./webgpu/tinysam.js"],
   logLevel: "warning",
 };
+
+// Chunks are named by what they hold: those of earlier builds would be packed, too.
+for (const name of await readdir("dist").catch(() => [])) if (name.startsWith("chunk-")) await rm(`dist/${name}`);
 
 // fal's door and the engine's apart: a bundler takes of an application's two doors the one that it imports.
 await build({

@@ -102,7 +102,7 @@ fn everything_at_256_pixels() {
             let [x, y, w, h] = mask.bbox.map(f64::from);
             RunMask {
                 area: mask.area as u64,
-                bbox: [x, y, (w - 1.0).max(0.0), (h - 1.0).max(0.0)],
+                bbox: [x, y, w, h],
                 predicted_iou: mask.score as f64,
                 point: mask.point.unwrap(),
                 stability_score: mask.stability as f64,

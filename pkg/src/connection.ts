@@ -116,10 +116,10 @@ function startWorker(kind: DeviceKind): Worker {
   if (typeof Worker === "undefined") {
     throw new TinySamError("unsupported", "there are no Web Workers here: tinysam runs in a browser");
   }
-  // Bundlers look for exactly this form, with the name as a literal.
+  // Bundlers look for exactly this form, with literals. webpack puts workers of one name into one file.
   return kind === "webgpu"
-    ? new Worker(new URL("./worker-webgpu.js", import.meta.url), { type: "module", name: "tinysam" })
-    : new Worker(new URL("./worker-cpu.js", import.meta.url), { type: "module", name: "tinysam" });
+    ? new Worker(new URL("./worker-webgpu.js", import.meta.url), { type: "module", name: "tinysam-webgpu" })
+    : new Worker(new URL("./worker-cpu.js", import.meta.url), { type: "module", name: "tinysam-cpu" });
 }
 
 function crash(what: string): TinySamError {

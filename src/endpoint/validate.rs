@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
     fn points_per_side(&mut self) -> u32 {
         const FIELD: &str = "points_per_side";
         let side = self.integer(FIELD, 4, Some(128)).unwrap_or(POINTS_PER_SIDE);
-        if side % 4 != 0 {
+        if !side.is_multiple_of(4) {
             let fault = Fault::field(FIELD, "multiple_of", "Input should be a multiple of 4");
             self.faults.push(fault.with("multiple_of", 4));
         }

@@ -97,11 +97,11 @@ impl MaskDecoder {
         let [batch, _, _] = sparse.dims();
         let output_tokens = self.output_tokens.clone().expand([batch, 1 + MASKS, EMBEDDING]);
         let tokens = Tensor::cat(vec![output_tokens, sparse], 1); // [B, 5 + N, 256]
-        let (keys, first) = match masked {
-            None => (image.keys.clone(), image.first.clone()),
-            Some(keys) => (keys.clone(), self.transformer.project(keys, &image.positions)),
+        let (x, first) = match masked {
+            None => (image.keys.clone(), Some(image.first.clone())),
+            Some(x) => (x, None),
         };
-        let (queries, keys) = self.transformer.forward(tokens, keys, first, &image.positions);
+        let (queries, keys) = self.transformer.forward(tokens, x, first, &image.positions);
         Attended { queries, keys }
     }
 

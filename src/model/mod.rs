@@ -76,7 +76,7 @@ impl TinySam {
     /// `internal` if the pixels are not square.
     pub fn encode(&self, pixels: Tensor<3>, probe: &mut Probe) -> Result<Embedding> {
         let [side, width, _] = pixels.dims();
-        if side != width || side % 64 != 0 {
+        if side != width || !side.is_multiple_of(64) {
             return Err(Error::Internal(format!("the encoder was given {width}×{side} pixels")));
         }
         let grid = side / 16;

@@ -19,7 +19,7 @@ const MLP: usize = 2048;
 
 /// Two layers and a last look at the image.
 pub struct TwoWayTransformer {
-    layers: Vec<Layer>,
+    layers: [Layer; 2],
     final_attn_token_to_image: Attention,
     norm_final_attn: Norm,
 }
@@ -47,7 +47,7 @@ struct Attention {
 #[derive(Clone)]
 pub struct Positions {
     /// For each layer: of the keys of token→image, of the queries of image→token.
-    layers: Vec<(Tensor<3>, Tensor<3>)>,
+    layers: [(Tensor<3>, Tensor<3>); 2],
     /// Of the keys of the last token→image attention.
     last: Tensor<3>,
 }
@@ -65,9 +65,9 @@ pub struct Projected {
 impl TwoWayTransformer {
     /// Reads `mask_decoder.transformer.*`.
     pub fn load(weights: &Weights) -> Result<Self> {
-        let layers = (0..2).map(|i| Layer::load(&weights.under(format!("layers.{i}")))).collect::<Result<_>>()?;
+        let layer = |i: usize| Layer::load(&weights.under(format!("layers.{i}")));
         Ok(TwoWayTransformer {
-            layers,
+            layers: [layer(0)?, layer(1)?],
             final_attn_token_to_image: Attention::load(&weights.under("final_attn_token_to_image"), INNER)?,
             norm_final_attn: weights.layer_norm("norm_final_attn", EMBEDDING)?,
         })
@@ -80,38 +80,43 @@ impl TwoWayTransformer {
             let unbiased = Linear { bias: layer.bias.zeros_like(), ..layer.clone() };
             ops::linear(encoding.clone(), &unbiased, Activation::None, None)
         };
-        let layers = self.layers.iter().map(|layer| {
+        let of = |layer: &Layer| {
             (project(&layer.cross_attn_token_to_image.k_proj), project(&layer.cross_attn_image_to_token.q_proj))
-        });
-        Positions { layers: layers.collect(), last: project(&self.final_attn_token_to_image.k_proj) }
+        };
+        Positions { layers: self.layers.each_ref().map(of), last: project(&self.final_attn_token_to_image.k_proj) }
     }
 
-    /// The first layer's view of image tokens `[B, L, 256]`.
-    pub fn project(&self, keys: Tensor<3>, positions: &Positions) -> Projected {
-        self.layers[0].project(keys, &positions.layers[0])
+    /// The first layer's view of image tokens `[1, L, 256]` that no prompt has touched yet.
+    pub fn project(&self, x: Tensor<3>, positions: &Positions) -> Projected {
+        let Layer { cross_attn_token_to_image: to_image, cross_attn_image_to_token: to_token, .. } = &self.layers[0];
+        let (k, q) = &positions.layers[0];
+        Projected {
+            keys: ops::linear(x.clone(), &to_image.k_proj, Activation::None, Some(k.clone())),
+            values: ops::linear(x.clone(), &to_image.v_proj, Activation::None, None),
+            queries: ops::linear(x, &to_token.q_proj, Activation::None, Some(q.clone())),
+        }
     }
 
     /// # Shapes
-    /// `tokens [B, T, 256]`, `keys [B or 1, L, 256]` with their `first` projections → tokens and image tokens, attended:
-    /// `[B, T, 256]`, `[B, L, 256]`
+    /// `tokens [B, T, 256]`, image `x [B or 1, L, 256]`, with its [projections](Self::project) where they are known →
+    /// tokens and image, attended: `[B, T, 256]`, `[B, L, 256]`
     pub fn forward(
         &self,
         tokens: Tensor<3>,
-        keys: Tensor<3>,
-        first: Projected,
+        x: Tensor<3>,
+        first: Option<Projected>,
         positions: &Positions,
     ) -> (Tensor<3>, Tensor<3>) {
-        let (mut queries, mut keys) = self.layers[0].forward(None, tokens.clone(), keys, first);
-        for (layer, positions) in self.layers.iter().zip(&positions.layers).skip(1) {
-            let projected = layer.project(keys.clone(), positions);
-            (queries, keys) = layer.forward(Some(queries), tokens.clone(), keys, projected);
-        }
+        let [layer0, layer1] = &self.layers;
+        let [positions0, positions1] = &positions.layers;
+        let (queries, x) = layer0.forward(None, &tokens, x, first, positions0);
+        let (queries, x) = layer1.forward(Some(queries), &tokens, x, None, positions1);
         let attention = &self.final_attn_token_to_image;
         let q = attention.queries(queries.clone() + tokens);
-        let k = ops::linear(keys.clone(), &attention.k_proj, Activation::None, Some(positions.last.clone()));
-        let v = ops::linear(keys.clone(), &attention.v_proj, Activation::None, None);
-        let queries = attention.attend(q, k, v, Some(queries));
-        (ops::layer_norm(queries, &self.norm_final_attn, Activation::None), keys)
+        let mixed =
+            ops::attend_image(q, x.clone(), &attention.k_proj, positions.last.clone(), &attention.v_proj, HEADS);
+        let queries = attention.project(mixed, Some(queries));
+        (ops::layer_norm(queries, &self.norm_final_attn, Activation::None), x)
     }
 }
 
@@ -131,42 +136,47 @@ impl Layer {
         })
     }
 
-    fn project(&self, keys: Tensor<3>, (k, q): &(Tensor<3>, Tensor<3>)) -> Projected {
-        let (to_image, to_token) = (&self.cross_attn_token_to_image, &self.cross_attn_image_to_token);
-        Projected {
-            keys: ops::linear(keys.clone(), &to_image.k_proj, Activation::None, Some(k.clone())),
-            values: ops::linear(keys.clone(), &to_image.v_proj, Activation::None, None),
-            queries: ops::linear(keys, &to_token.q_proj, Activation::None, Some(q.clone())),
-        }
-    }
-
     /// `queries` is `None` in the first layer, whose self-attention sees the bare tokens: no positional addition and no
     /// residual.
     fn forward(
         &self,
         queries: Option<Tensor<3>>,
-        tokens: Tensor<3>,
-        keys: Tensor<3>,
-        image: Projected,
+        tokens: &Tensor<3>,
+        x: Tensor<3>,
+        projected: Option<Projected>,
+        (key_positions, query_positions): &(Tensor<3>, Tensor<3>),
     ) -> (Tensor<3>, Tensor<3>) {
         let norm = |x, norm| ops::layer_norm(x, norm, Activation::None);
         let attention = &self.self_attn;
         let placed = queries.clone().map_or(tokens.clone(), |q| q + tokens.clone());
         let (q, k) = (attention.queries(placed.clone()), attention.keys(placed));
         let v = attention.values(queries.clone().unwrap_or_else(|| tokens.clone()));
-        let queries = norm(attention.attend(q, k, v, queries), &self.norm1);
+        let queries = norm(attention.project(ops::attention(q, k, v, HEADS), queries), &self.norm1);
 
         let attention = &self.cross_attn_token_to_image;
         let q = attention.queries(queries.clone() + tokens.clone());
-        let queries = norm(attention.attend(q, image.keys, image.values, Some(queries)), &self.norm2);
+        let mixed = match &projected {
+            Some(image) => ops::attention(q, image.keys.clone(), image.values.clone(), HEADS),
+            None => {
+                let Attention { k_proj, v_proj, .. } = attention;
+                ops::attend_image(q, x.clone(), k_proj, key_positions.clone(), v_proj, HEADS)
+            }
+        };
+        let queries = norm(attention.project(mixed, Some(queries)), &self.norm2);
 
         let hidden = ops::linear(queries.clone(), &self.lin1, Activation::Relu, None); // [B, T, 2048]
         let queries = norm(ops::linear(hidden, &self.lin2, Activation::None, Some(queries)), &self.norm3);
 
         let attention = &self.cross_attn_image_to_token;
-        let (k, v) = (attention.keys(queries.clone() + tokens), attention.values(queries.clone()));
-        let keys = norm(attention.attend(image.queries, k, v, Some(keys)), &self.norm4);
-        (queries, keys)
+        let (k, v) = (attention.keys(queries.clone() + tokens.clone()), attention.values(queries.clone()));
+        let x = match projected {
+            Some(image) => attention.project(ops::attention(image.queries, k, v, HEADS), Some(x)),
+            None => {
+                let Attention { q_proj, out_proj, .. } = attention;
+                ops::attend_tokens(x, q_proj, query_positions.clone(), k, v, out_proj, HEADS)
+            }
+        };
+        (queries, norm(x, &self.norm4))
     }
 }
 
@@ -192,8 +202,8 @@ impl Attention {
         ops::linear(x, &self.v_proj, Activation::None, None)
     }
 
-    /// Attention, projected back to 256 channels, plus `residual`.
-    fn attend(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
-        ops::linear(ops::attention(q, k, v, HEADS), &self.out_proj, Activation::None, residual)
+    /// What was attended to, projected back to 256 channels, plus `residual`.
+    fn project(&self, mixed: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
+        ops::linear(mixed, &self.out_proj, Activation::None, residual)
     }
 }

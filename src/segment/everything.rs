@@ -51,7 +51,7 @@ impl Default for Options {
 impl Options {
     fn check(&self) -> Result<()> {
         let side = self.points_per_side;
-        if !(4..=128).contains(&side) || side % 4 != 0 {
+        if !(4..=128).contains(&side) || !side.is_multiple_of(4) {
             return Err(Error::OptionInvalid(format!("points_per_side {side}; it must be a multiple of 4 up to 128")));
         }
         let numbers = [

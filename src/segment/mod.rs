@@ -33,13 +33,14 @@ use crate::{Error, Result};
 pub use everything::{Batch, Options as EverythingOptions};
 pub use mask::{Answer, Mask};
 pub use prompt::Prompt;
-pub use trace::TracedPrompt;
+pub use trace::{Sink, TracedPrompt};
 
-/// Prompts decoded at once on the device.
+/// Prompts decoded at once.
 ///
-/// The largest buffer of a prompt is its upscaled map, 8 MiB at side 1024 ([`MaskDecoder::masks`](model::MaskDecoder)),
-/// and WebGPU promises no more than 128 MiB to a binding: sixteen. Smaller sides fit more, but gain nothing by it.
-pub const BATCH: usize = 16;
+/// On WebGPU the largest buffer of a prompt is its upscaled map, 8 MiB at side 1024
+/// ([`MaskDecoder::masks`](model::MaskDecoder::masks)), and no more than 128 MiB are promised to a binding: sixteen. On
+/// the CPU a batch gains nothing once its products are large, and memory that WebAssembly has taken it never gives back.
+pub const BATCH: usize = if cfg!(feature = "webgpu") { 16 } else { 4 };
 
 /// A model, ready to segment. Clones share it.
 #[derive(Clone)]

@@ -8,6 +8,9 @@ use crate::mask::visit_rows;
 use crate::model::{EMBEDDING, MASKS, Probe};
 use crate::{Error, Result};
 
+/// Takes a tensor's name, its shape in the reference's layout, and its values.
+pub type Sink<'a> = dyn FnMut(&str, &[usize], &[f32]) + 'a;
+
 /// A prompt of a trace.
 #[derive(Clone, Debug, Default)]
 pub struct TracedPrompt {
@@ -27,7 +30,7 @@ impl Sam {
         image: &Image,
         side: u32,
         prompts: &[(String, TracedPrompt)],
-        sink: &mut dyn FnMut(&str, &[usize], &[f32]),
+        sink: &mut Sink<'_>,
     ) -> Result<()> {
         let frame = Frame::new(image.width(), image.height(), side)?;
         let resized = resize(image, &frame)?;
@@ -105,7 +108,7 @@ impl Sam {
 }
 
 /// Reads a tensor and hands it over in the reference's layout: feature maps `[1, C, H, W]`, token lists `[1, L, C]`.
-async fn show(name: &str, x: Tensor<3>, sink: &mut dyn FnMut(&str, &[usize], &[f32])) -> Result<()> {
+async fn show(name: &str, x: Tensor<3>, sink: &mut Sink<'_>) -> Result<()> {
     let [a, b, c] = x.dims();
     // After stage 0 the reference keeps the encoder's features as tokens, until the neck.
     let tokens = name.starts_with("enc.layers.") && !name.starts_with("enc.layers.0.blocks");

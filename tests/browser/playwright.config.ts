@@ -2,7 +2,7 @@ import { defineConfig } from "@playwright/test";
 
 const CHROME = process.env.CHROME ?? "/usr/bin/chromium";
 /** What headless Chromium needs in a container; `headless` of Playwright would ask for its own browser. */
-const COMMON = ["--headless=new", "--disable-dev-shm-usage"];
+const COMMON = ["--headless=new", "--disable-dev-shm-usage", "--hide-scrollbars"];
 /** WebGPU on SwiftShader; without these there is no adapter, which is how "no WebGPU" is tested. */
 const SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 

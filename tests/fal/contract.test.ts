@@ -1,20 +1,20 @@
 /** One suite, two servers: what fal's client returns from the device and from fal is of one shape, field by field. */
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import { ApiError, ValidationError, type FalClient, type QueueStatus } from "@fal-ai/client";
 import { createFalClient } from "@fal-ai/client";
 import { ENDPOINT, IMAGE_URL, failing, shape, subscribe, world } from "./world.js";
 
-type Step = (client: FalClient, test: TestContext) => Promise<unknown>;
+type Step = (client: FalClient) => Promise<unknown>;
 
 /** Runs `step` against both servers and compares the shapes of what it returns. */
 function contract(name: string, step: Step): void {
   test(name, async (test) => {
     const { client, standIn, engine } = await world(test, { running: 60 });
     engine.duration = 60;
-    const onDevice = await step(client(), test);
+    const onDevice = await step(client());
     assert.equal(standIn.arrivals.length, 0, "the device serves alone");
-    const onFal = await step(createFalClient({ credentials: () => undefined, fetch: standIn.fetch }), test);
+    const onFal = await step(createFalClient({ credentials: () => undefined, fetch: standIn.fetch }));
     assert.ok(standIn.arrivals.length > 0);
     assert.deepEqual(shape(onDevice), shape(onFal));
   });
@@ -132,7 +132,13 @@ contract("storage.upload over 90 MiB, in parts", async (client) => {
   return client.run(ENDPOINT, { input: { image_url: url } });
 });
 
-contract("a request that cannot start in time", async (client, test) => {
-  test.diagnostic("the stand-in starts at once, so this compares only what comes back when it does");
-  return client.subscribe(ENDPOINT, { input: { image_url: IMAGE_URL }, startTimeout: 30, pollInterval: 0 });
-});
+contract("the other options of a submit", (client) =>
+  client.subscribe(ENDPOINT, {
+    input: { image_url: IMAGE_URL },
+    startTimeout: 30,
+    priority: "low",
+    headers: { "x-app": "1" },
+    storageSettings: { expiresIn: "1h" },
+    pollInterval: 0,
+  }),
+);

@@ -217,6 +217,12 @@ test("held files that are given to another endpoint of fal are uploaded for it",
   assert.deepEqual([...standIn.files.values()].map(String).sort(), ["a mask", "a picture"]);
 });
 
+test("what only looks like a file of this page goes to another endpoint as it is", async (test) => {
+  const { client, standIn } = await world(test);
+  await failing(client({ credentials: "k" }).run("fal-ai/flux", { input: { prompt: "blob:fish, watercolour" } }));
+  assert.deepEqual(standIn.arrivals.map(({ body }) => body.toString()), ['{"prompt":"blob:fish, watercolour"}']);
+});
+
 test("requests through a proxy are recognised by their target", async (test) => {
   const { client, standIn } = await world(test);
   const proxied = client({ proxyUrl: { url: "https://app.example/api/fal", when: "always" } });

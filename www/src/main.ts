@@ -2,8 +2,9 @@ import type { Mask, TinySam } from "tinysam";
 import { findCheckpoints, fromFile, isCheckpoint, type Checkpoint } from "./checkpoints.js";
 import { element, save } from "./dom.js";
 import { Engine } from "./engine.js";
+import { FalTab } from "./fal.js";
 import { watchKeyboard } from "./keyboard.js";
-import { makeLayer } from "./layer.js";
+import { outlinesOf } from "./outlines.js";
 import { Panel, type Timings } from "./panel.js";
 import { fetchPhoto, readPhoto, SAMPLES, watchFiles, type Photo } from "./photos.js";
 import { watchPointer } from "./pointer.js";
@@ -61,18 +62,28 @@ async function showMask(found: Mask | undefined): Promise<void> {
   mask?.free();
   mask = found;
   panel.showMask(found);
-  if (found === undefined) return viewer.setLayer(undefined);
+  if (found === undefined) return viewer.setMask(undefined);
   try {
-    const layer = await makeLayer(found);
-    if (mask === found) viewer.setLayer(layer);
-    else layer.fill.close();
+    const outlines = await outlinesOf(found);
+    if (mask === found) viewer.setMask(outlines);
   } catch (error) {
     // A mask that was replaced while it was being read is nobody's concern.
     if (mask === found) panel.showError(error);
   }
 }
 
+const falTab = new FalTab({
+  photo: () => photo?.blob,
+  prompt: () => (prompts.isEmpty ? {} : prompts.prompt()),
+  size: () => Number(sizeChooser.value),
+  settings: () => ({
+    ...checkpoints[Number(chooser.value)]?.weights,
+    device: deviceChooser.value as "auto" | "webgpu" | "cpu",
+  }),
+});
+
 function showMarks(): void {
+  falTab.showCode();
   viewer.setMarks(prompts.marks);
   element("undo", HTMLButtonElement).disabled = !prompts.canUndo;
   element("redo", HTMLButtonElement).disabled = !prompts.canRedo;
@@ -116,6 +127,7 @@ async function load(): Promise<void> {
   if (checkpoint === undefined) return;
   sam = undefined;
   timings = {};
+  falTab.showCode();
   showMachine();
   panel.showError(undefined);
   panel.showBusy(undefined);

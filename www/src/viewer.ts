@@ -2,13 +2,7 @@ import type { Box, Point } from "tinysam";
 import type { Marks } from "./prompts.js";
 import { View } from "./view.js";
 
-/** A mask made ready for drawing. */
-export interface Layer {
-  readonly fill: ImageBitmap;
-  readonly outline: Path2D;
-}
-
-const FILL_ALPHA = 0.45;
+const FILL = "rgb(59 130 246 / 0.45)";
 
 /** Draws the photo, the mask and the marks, once per frame and only when something changed. */
 export class Viewer {
@@ -16,7 +10,7 @@ export class Viewer {
   readonly canvas: HTMLCanvasElement;
   readonly #context: CanvasRenderingContext2D;
   #photo: ImageBitmap | undefined;
-  #layer: Layer | undefined;
+  #mask: Path2D | undefined;
   #marks: Marks = { points: [], box: undefined };
   #draft: Box | undefined;
   #crosshair: Point | undefined;
@@ -34,13 +28,13 @@ export class Viewer {
     this.#photo?.close();
     this.#photo = photo;
     this.view.setPhoto(photo.width, photo.height);
-    this.setLayer(undefined);
+    this.setMask(undefined);
     this.#crosshair = undefined;
   }
 
-  setLayer(layer: Layer | undefined): void {
-    this.#layer?.fill.close();
-    this.#layer = layer;
+  /** The mask's outlines in the photo's pixels, holes among them. */
+  setMask(outlines: Path2D | undefined): void {
+    this.#mask = outlines;
     this.redraw();
   }
 
@@ -89,24 +83,23 @@ export class Viewer {
     context.imageSmoothingEnabled = scale * ratio < 4;
     context.imageSmoothingQuality = "high";
     context.drawImage(this.#photo, 0, 0);
-    if (this.#layer !== undefined) this.#drawLayer(this.#layer);
+    if (this.#mask !== undefined) this.#drawMask(this.#mask);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.#drawMarks();
   }
 
-  #drawLayer({ fill, outline }: Layer): void {
+  #drawMask(outlines: Path2D): void {
     const context = this.#context;
-    context.globalAlpha = FILL_ALPHA;
-    context.drawImage(fill, 0, 0);
-    context.globalAlpha = 1;
+    context.fillStyle = FILL;
+    context.fill(outlines, "evenodd");
     const hairline = 1 / this.view.scale;
     context.lineJoin = "round";
     context.strokeStyle = "#fff";
     context.lineWidth = 3.5 * hairline;
-    context.stroke(outline);
+    context.stroke(outlines);
     context.strokeStyle = "#1d4ed8";
     context.lineWidth = 1.75 * hairline;
-    context.stroke(outline);
+    context.stroke(outlines);
   }
 
   #drawMarks(): void {

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
-use crate::tools;
+use crate::{inputs, shell, tools};
 
 /// Chromium or Chrome: `CHROME`, the PATH, where macOS keeps it, or apt.
 pub fn browser() -> Result<PathBuf> {
@@ -19,4 +20,25 @@ pub fn browser() -> Result<PathBuf> {
 /// Its WebDriver, for wasm-bindgen's test runner: `CHROMEDRIVER`, the PATH, or apt.
 pub fn driver() -> Result<PathBuf> {
     tools::program("CHROMEDRIVER", &["chromedriver"], "chromium-driver")
+}
+
+/// The flags that every run of the browser gets: WebGPU on the software adapter, which every machine has, and what a
+/// container needs. They are kept in webdriver.json, where wasm-bindgen's test runner finds them, too.
+pub fn flags() -> Result<Value> {
+    Ok(capabilities()?["goog:chromeOptions"]["args"].take())
+}
+
+/// webdriver.json for the browser of this machine.
+pub fn webdriver() -> Result<PathBuf> {
+    let mut capabilities = capabilities()?;
+    capabilities["goog:chromeOptions"]["binary"] = json!(browser()?);
+    let path = shell::cache("inputs")?.join("webdriver.json");
+    inputs::write(&path, &serde_json::to_vec(&capabilities)?)?;
+    Ok(path)
+}
+
+fn capabilities() -> Result<Value> {
+    let path = shell::root().join("webdriver.json");
+    let json = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&json).context("webdriver.json is no JSON")
 }

@@ -13,7 +13,7 @@ use tinysam_golden::compare::Reduced;
 
 use crate::inputs::{self, Picture, Weights};
 use crate::modules::Module;
-use crate::{chrome, npm, shell};
+use crate::{chrome, npm, shell, tools};
 
 /// What runs a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +21,6 @@ pub enum Runtime {
     Browser,
     Node,
 }
-
-/// WebGPU on the software adapter, which every machine has; without the first flag Chromium offers none.
-const FLAGS: [&str; 5] = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--enable-unsafe-webgpu",
-    "--use-webgpu-adapter=swiftshader",
-];
 
 /// What is to be run.
 #[derive(Debug, Clone, Serialize)]
@@ -90,9 +81,12 @@ impl Job {
         job["image"] = image(picture, runtime, out)?;
         job["out"] = json!(out);
         let script = match runtime {
-            Runtime::Node => "node.mjs",
+            Runtime::Node => {
+                tools::vulkan_loader()?;
+                "node.mjs"
+            }
             Runtime::Browser => {
-                job["browser"] = json!({ "path": chrome::browser()?, "flags": FLAGS });
+                job["browser"] = json!({ "path": chrome::browser()?, "flags": chrome::flags()? });
                 "browser.mjs"
             }
         };

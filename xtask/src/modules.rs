@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -28,6 +29,8 @@ const FEATURES: [&str; 8] = [
     "--enable-multivalue",
     "--enable-simd",
 ];
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Module {
     /// Cargo's feature, and the folder in the package.
@@ -77,6 +80,7 @@ impl Module {
             fs::remove_dir_all(&unfinished).ok();
             self.bind(&raw, &unfinished)?;
             fs::rename(&unfinished, &finished)?;
+            forget_old(&shell::cache("modules")?)?;
         }
         copy(&finished, &self.folder())?;
         Ok(self.folder())
@@ -111,6 +115,17 @@ pub fn package() -> Result<()> {
     Module::WebGpu.build()?;
     npm::install("pkg")?;
     shell::run(npm::npm("pkg").args(["run", "build"]))
+}
+
+/// Modules that were finished over a week ago are made again if they are ever wanted.
+fn forget_old(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > WEEK) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

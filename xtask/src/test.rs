@@ -12,12 +12,13 @@ use crate::{chrome, modules, npm, pack, shell, tools, verify};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     ("formatting", formatting),
     ("clippy, native", clippy_native),
     ("clippy, wasm", clippy_wasm),
     ("tests, native", native),
     ("package build", modules::package),
+    ("fal's protocol", fal),
     ("bindings in the browser", bindings),
     ("golden in the browser, CPU", browser_cpu),
     ("golden in the browser, WebGPU", browser_webgpu),
@@ -34,7 +35,7 @@ pub fn run() -> Result<()> {
         let start = Instant::now();
         let result = step();
         if let Err(error) = &result {
-            shell::say(&format!("{error:?}"));
+            shell::say(&format!("error: {error:#}"));
         }
         results.push((name, start.elapsed(), result.is_ok()));
     }
@@ -74,15 +75,20 @@ fn native() -> Result<()> {
     shell::run(shell::cargo().args(["test", "--workspace"]))
 }
 
+/// The router, the queue and the fallback under Node, against a stand-in for fal.
+fn fal() -> Result<()> {
+    shell::run(npm::npm("tests/fal").arg("test"))
+}
+
 /// wasm-bindgen's tests of the CPU module in headless Chrome; the browser's flags are in webdriver.json.
 fn bindings() -> Result<()> {
     tools::wasm_target()?;
     let runner = tools::wasm_bindgen()?.join("wasm-bindgen-test-runner");
-    chrome::browser()?;
     let mut cargo = shell::cargo();
     cargo.arg("test").args(Module::Cpu.cargo_arguments()).args(["--test", "web", "--test", "web_page"]);
     cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner);
-    cargo.env("CHROMEDRIVER", chrome::driver()?).env("WASM_BINDGEN_TEST_TIMEOUT", "600");
+    cargo.env("CHROMEDRIVER", chrome::driver()?).env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", chrome::webdriver()?);
+    cargo.env("WASM_BINDGEN_TEST_TIMEOUT", "600");
     shell::run(&mut cargo)
 }
 
@@ -113,7 +119,8 @@ fn types() -> Result<()> {
     npm::install("tests/browser")?;
     shell::run(npm::npm("pkg").args(["run", "check"]))?;
     shell::run(npm::npm("www").args(["run", "build"]))?;
-    shell::run(npm::npm("tests/browser").args(["run", "check"]))
+    shell::run(npm::npm("tests/browser").args(["run", "check"]))?;
+    shell::run(npm::npm("tests/fal").args(["run", "check"]))
 }
 
 /// Playwright on the package as it is installed from the tarball.

@@ -73,14 +73,36 @@ pub fn program(variable: &str, names: &[&str], apt: &str) -> Result<PathBuf> {
         return Ok(path);
     }
     let help = format!("install {} or set {variable} to its path", names[0]);
-    if shell::find("apt-get").is_none() || !is_root() {
-        bail!("{help}");
+    apt_install(apt).context(help.clone())?;
+    on_path().context(help)
+}
+
+/// The loader through which Dawn finds Vulkan drivers.
+pub fn vulkan_loader() -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        return Ok(());
     }
-    shell::say(&format!("{} is missing", names[0]));
+    let libraries = shell::output(Command::new("/sbin/ldconfig").arg("-p"))?;
+    if libraries.contains("libvulkan.so.1") {
+        return Ok(());
+    }
+    apt_install("libvulkan1").context("install the Vulkan loader, libvulkan.so.1")
+}
+
+fn apt_install(package: &str) -> Result<()> {
+    if shell::find("apt-get").is_none() || !is_root() {
+        bail!("{package} is missing, and only root can install it, where there is apt");
+    }
+    shell::say(&format!("{package} is missing"));
     let mut apt_get = shell::command("apt-get");
     apt_get.env("DEBIAN_FRONTEND", "noninteractive");
-    shell::run(apt_get.args(["install", "--yes", "--no-install-recommends", apt]))?;
-    on_path().context(help)
+    apt_get.args(["install", "--yes", "--no-install-recommends", package]);
+    if shell::run(&mut apt_get).is_ok() {
+        return Ok(());
+    }
+    // A fresh machine has no package lists yet.
+    shell::run(shell::command("apt-get").arg("update"))?;
+    shell::run(&mut apt_get)
 }
 
 fn is_root() -> bool {

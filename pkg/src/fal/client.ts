@@ -1,6 +1,6 @@
 import * as official from "@fal-ai/client";
-import type { FalClient } from "@fal-ai/client";
-import { ENDPOINT } from "./endpoint.js";
+import type { FalClient, Result, RunOptions } from "@fal-ai/client";
+import { ENDPOINT, type TinySamInput, type TinySamOutput } from "./endpoint.js";
 import { Engine, type EngineSettings } from "./engine.js";
 import type { Routing } from "./fallback.js";
 import { createRouter, isOurs } from "./router.js";
@@ -61,8 +61,14 @@ let current: FalClient | undefined;
 /** Made at the first use, so that importing this reads nothing of its surroundings. */
 const client = (): FalClient => (current ??= create());
 
+/** The calls of this package's endpoint, typed; every other endpoint has fal's own types. */
+interface TinySamCalls {
+  run(endpoint: typeof ENDPOINT, options: RunOptions<TinySamInput>): Promise<Result<TinySamOutput>>;
+  subscribe(endpoint: typeof ENDPOINT, options: RunOptions<TinySamInput> & Parameters<FalClient["subscribe"]>[1]): Promise<Result<TinySamOutput>>;
+}
+
 /** fal's own client, with `fal-ai/tiny-sam` answered on the device. */
-export const fal: FalClient & { config(config: FalConfig): void } = {
+export const fal: TinySamCalls & FalClient & { config(config: FalConfig): void } = {
   config: (config) => void (current = create(config)),
   get queue() {
     return client().queue;
@@ -76,7 +82,7 @@ export const fal: FalClient & { config(config: FalConfig): void } = {
   get streaming() {
     return client().streaming;
   },
-  run: (endpoint, options) => client().run(endpoint, options),
-  subscribe: (endpoint, options) => client().subscribe(endpoint, options),
+  run: ((endpoint, options) => client().run(endpoint, options)) as FalClient["run"],
+  subscribe: ((endpoint, options) => client().subscribe(endpoint, options)) as FalClient["subscribe"],
   stream: (endpoint, options) => client().stream(endpoint, options),
 };

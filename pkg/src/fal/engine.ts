@@ -25,6 +25,7 @@ export class Engine implements LocalEndpoint {
   }
 
   async run(input: unknown, image: Blob | undefined, { device, signal, onLog }: Parameters<LocalEndpoint["run"]>[2]): Promise<EngineAnswer> {
+    if (this.#loaded?.device !== device) onLog({ level: "INFO", message: "loading the model" });
     const sam = await orAborted(this.#load(device), signal);
     return sam.answer(input, image, { signal, onLog });
   }

@@ -36,8 +36,8 @@ export interface Work {
   readonly release: () => void;
 }
 
-/** After these the engine starts afresh, and the request gets one more try. */
-const TRY_AGAIN = ["device_lost", "crashed"];
+/** After these the engine starts afresh, and the request gets one more try. (`released`: other settings came.) */
+const TRY_AGAIN = ["device_lost", "crashed", "released"];
 
 /** What the engine may fail with that fal need not. */
 const TRIGGERS = [

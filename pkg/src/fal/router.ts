@@ -17,12 +17,17 @@ export interface RouterOptions {
   readonly results?: Bounds;
 }
 
-/** A request in the queue. */
-interface Job {
+/** What a request brought along: let go when it is completed, for it may hold a whole picture, and a key. */
+interface Luggage {
   readonly input: unknown;
   readonly image: Blob | undefined;
   readonly webhook: string | undefined;
   readonly origin: Origin;
+}
+
+/** A request in the queue. */
+interface Job {
+  luggage: Luggage | undefined;
   readonly controller: AbortController;
   /** What the last status answer, or the submit answer, has told: a poll waits for something else. */
   seen: string;
@@ -71,10 +76,12 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     });
   }
 
-  function finish(id: string, outcome: Outcome & { seconds?: number | null }): void {
+  function finish({ id, job }: Pending, outcome: Outcome & { seconds?: number | null }): void {
     const bytes = pictureOf(outcome)?.file_size ?? 0;
     // A request that was cancelled is completed already; what it came to after that is for nobody.
     if (!queue.complete(id, outcome, bytes, Date.now(), outcome.seconds)) forget(outcome);
+    job.luggage = undefined;
+    job.controller.abort(); // takes the listeners off the caller's signal, or stops the work of a cancelled request
     changed();
   }
 
@@ -88,8 +95,10 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     pump();
   }
 
-  async function work({ id, job }: Pending): Promise<void> {
-    const { input, image, webhook, origin, controller } = job;
+  async function work(entry: Pending): Promise<void> {
+    const { id, job } = entry;
+    const { controller, luggage } = job;
+    if (luggage === undefined) return release(id);
     const log = (level: Log["level"], message: string) => {
       queue.log(id, level, message, Date.now());
       changed();
@@ -97,31 +106,25 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     let outcome: Outcome;
     try {
       const { fallback } = routing();
-      const remote = () => remoteClient(fallback || undefined, origin, network);
-      const work = { id, input, image, webhook, signal: controller.signal, remote, log, release: () => release(id) };
+      const remote = () => remoteClient(fallback || undefined, luggage.origin, network);
+      const work = { ...luggage, id, signal: controller.signal, remote, log, release: () => release(id) };
       outcome = await serve(work, local, files, routing());
     } catch (error) {
       outcome = controller.signal.aborted ? CANCELLED : failure(500, String(error));
     }
-    finish(id, outcome);
-    controller.abort(); // takes the listeners off the caller's signal
+    finish(entry, outcome);
     release(id);
-  }
-
-  function cancel({ id, job }: Pending): void {
-    finish(id, CANCELLED);
-    job.controller.abort();
   }
 
   /** Puts a request into the queue. */
   function submit(input: unknown, origin: Origin, webhook: string | undefined, signal?: AbortSignal | null): Pending {
     const id = ID_PREFIX + newId();
     const image = held(input);
-    const job: Job = { input, image: image ?? undefined, webhook, origin, controller: new AbortController(), seen: "" };
+    const job: Job = { luggage: { input, image: image ?? undefined, webhook, origin }, controller: new AbortController(), seen: "" };
     const entry = queue.submit(id, job, Date.now());
     job.seen = view(entry, false);
-    if (image === null) finish(id, failure(422, unreachable("this upload is not held any more: upload the file again")));
-    const stop = () => cancel(entry);
+    if (image === null) finish(entry, failure(422, unreachable("this upload is not held any more: upload the file again")));
+    const stop = () => finish(entry, CANCELLED);
     signal?.addEventListener("abort", stop, { signal: job.controller.signal });
     const seconds = Number(origin.headers.get("x-fal-request-timeout") ?? NaN);
     if (seconds > 0) {
@@ -132,10 +135,10 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     return entry;
   }
 
-  function timeOut({ id, status }: Pending, seconds: number): void {
-    if (status !== "IN_QUEUE") return;
+  function timeOut(entry: Pending, seconds: number): void {
+    if (entry.status !== "IN_QUEUE") return;
     const outcome = failure(504, `The request has waited for ${seconds} s without being started`);
-    finish(id, { ...outcome, headers: { "x-fal-request-timeout-type": "user" } });
+    finish(entry, { ...outcome, headers: { "x-fal-request-timeout-type": "user" } });
   }
 
   /** The picture of an input that names an upload; `null`, if it is gone. */
@@ -229,7 +232,7 @@ export function createRouter({ local, routing, network, results }: RouterOptions
         return stream(entry, asked.logs, signal);
       case "cancel": {
         const late = entry.status === "COMPLETED";
-        if (!late) cancel(entry);
+        if (!late) finish(entry, CANCELLED);
         const body = { status: late ? "ALREADY_COMPLETED" : "CANCELLATION_REQUESTED" };
         return respond(entry.id, { status: late ? 400 : 202, body, backend: undefined });
       }
@@ -244,7 +247,12 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     if (typeof body !== "string" || !(body.includes('"blob:') || body.includes(HELD))) return init;
     const client = remoteClient(routing().fallback || undefined, origin, network);
     const value = await json(body);
-    return client === undefined || value === undefined ? init : { ...init, body: JSON.stringify(await publish(value, files, client)) };
+    if (client === undefined || value === undefined) return init;
+    try {
+      return { ...init, body: JSON.stringify(await publish(value, files, client)) };
+    } catch {
+      return init; // not files of this page, or not to be uploaded: fal has the word
+    }
   }
 }
 

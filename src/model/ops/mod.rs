@@ -160,6 +160,48 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
     on_device!(q, attention(q, k, v, heads))
 }
 
+/// Attention of tokens to an image's cells, whose keys have positions.
+///
+/// # Shapes
+/// `q [B, T, inner]`, `x [B or 1, L, C]`, `positions [1, L, inner]` → `[B, T, inner]`
+pub fn attend_image(
+    q: Tensor<3>,
+    x: Tensor<3>,
+    k: &Linear,
+    positions: Tensor<3>,
+    v: &Linear,
+    heads: usize,
+) -> Tensor<3> {
+    #[cfg(feature = "cpu")]
+    if cpu::owns(&q) && heads * q.dims()[1] < k.bias.dims()[0] {
+        return cpu::attend_image(q, x, k, positions, v, heads);
+    }
+    let k = linear(x.clone(), k, Activation::None, Some(positions));
+    let v = linear(x, v, Activation::None, None);
+    attention(q, k, v, heads)
+}
+
+/// Attention of an image's cells, whose queries have positions, to tokens; projected and added to the image.
+///
+/// # Shapes
+/// `x [B or 1, L, C]`, `positions [1, L, inner]`, `k, v [B, T, inner]` → `[B, L, C]`
+pub fn attend_tokens(
+    x: Tensor<3>,
+    q: &Linear,
+    positions: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    out: &Linear,
+    heads: usize,
+) -> Tensor<3> {
+    #[cfg(feature = "cpu")]
+    if cpu::owns(&x) && heads * k.dims()[1] < q.bias.dims()[0] {
+        return cpu::attend_tokens(x, q, positions, k, v, out, heads);
+    }
+    let q = linear(x.clone(), q, Activation::None, Some(positions));
+    linear(attention(q, k, v, heads), out, Activation::None, Some(x))
+}
+
 /// The masks of each prompt: its `weights` times the upscaled map, cell by cell.
 ///
 /// # Shapes

@@ -90,7 +90,7 @@ pub fn window_attention(qkv: Tensor<3>, window: &Window) -> Tensor<3> {
         .reshape([rows, side, columns, side, heads, 3, depth])
         .permute([5, 0, 2, 4, 1, 3, 6]) // [3, rows, columns, heads, side, side, depth]
         .reshape([3, rows * columns, heads, cells, depth]);
-    let part = |i: usize| qkv.clone().slice([i..i + 1]).squeeze_dim::<4>(0); // [windows, heads, cells, depth]
+    let part = |i: usize| qkv.clone().slice_dim(0, i..i + 1).squeeze_dim::<4>(0); // [windows, heads, cells, depth]
     let scores = part(0).matmul(part(1).swap_dims(2, 3)) / (depth as f64).sqrt();
     let scores = scores + window.bias.clone().unsqueeze();
     activation::softmax(scores, 3)

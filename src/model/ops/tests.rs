@@ -150,3 +150,34 @@ fn attention_with_shared_batches() {
         }
     }
 }
+
+#[test]
+fn attention_between_tokens_and_an_image_without_projecting_the_image() {
+    let (heads, inner, channels, cells) = (2, 16, 24, 50);
+    let (k, v, q) =
+        (linear_layer(1, channels, inner), linear_layer(3, channels, inner), linear_layer(5, channels, inner));
+    let out = linear_layer(7, inner, channels);
+    let positions = numbers(9, [1, cells, inner]);
+    for (batch, shared) in [(1, true), (3, true), (3, false)] {
+        let x = numbers(10, [if shared { 1 } else { batch }, cells, channels]);
+        let tokens = |seed| numbers(seed, [batch, 5, inner]);
+        let keys = portable::linear(x.clone(), &k, Activation::None, Some(positions.clone()));
+        let values = portable::linear(x.clone(), &v, Activation::None, None);
+        assert_close(
+            cpu::attend_image(tokens(11), x.clone(), &k, positions.clone(), &v, heads),
+            portable::attention(tokens(11), keys, values, heads),
+        );
+        let queries = portable::linear(x.clone(), &q, Activation::None, Some(positions.clone()));
+        let mixed = portable::attention(queries, tokens(12), tokens(13), heads);
+        assert_close(
+            cpu::attend_tokens(x.clone(), &q, positions.clone(), tokens(12), tokens(13), &out, heads),
+            portable::linear(mixed, &out, Activation::None, Some(x)),
+        );
+    }
+}
+
+#[test]
+fn masks_are_weighted_sums_of_the_map() {
+    let (weights, x) = (numbers(1, [3, 4, 32]), numbers(2, [3, 77, 32]));
+    assert_close(cpu::combine(weights.clone(), x.clone()), portable::combine(weights, x));
+}

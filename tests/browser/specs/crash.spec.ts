@@ -44,3 +44,27 @@ interface Held {
   mask: import("tinysam").Mask;
   area: number;
 }
+
+test("a trap in the middle of a call is a crash", async ({ app, errors }) => {
+  errors.expectError(/unreachable/);
+  const page = await app.open();
+  await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    Object.assign(globalThis, { sam });
+  });
+  // What the engine calls of the browser throws what a panic throws: it passes through its frames as a panic does.
+  await page.workers()[0]!.evaluate(() => {
+    Object.defineProperty(OffscreenCanvasRenderingContext2D.prototype, "imageSmoothingEnabled", {
+      set: () => {
+        throw new WebAssembly.RuntimeError("unreachable");
+      },
+    });
+  });
+  const outcome = await page.evaluate(async () => {
+    const { sam } = globalThis as never as Held;
+    const first = await sam.embed("/photos/coffee.png").then(() => "done", (error) => error.code as string);
+    const image = await sam.embed("/photos/coffee.png");
+    return [first, image.width];
+  });
+  expect(outcome).toEqual(["crashed", 600]);
+});

@@ -1,7 +1,7 @@
 import { expect, test } from "../fixtures.ts";
 
 test("errors have codes, and sentences", async ({ app, errors }) => {
-  errors.expectError(/status of 404|ERR_/);
+  errors.expectError(/status of 404|ERR_|CORS/);
   const page = await app.open();
   const codes = await page.evaluate(async () => {
     const failures: Record<string, string> = {};
@@ -33,6 +33,10 @@ test("errors have codes, and sentences", async ({ app, errors }) => {
     await note("a broken element", sam.embed(Object.assign(new Image(), { src: "data:image/png,none" })));
     await note("no video yet", sam.embed(document.createElement("video")));
     await note("a huge canvas", sam.embed(Object.assign(document.createElement("canvas"), { width: 17_000, height: 1 })));
+    // The same server under another name is another origin, which has not allowed reading.
+    const foreign = location.href.replace("127.0.0.1", "localhost").replace(/vite.*/, "photos/coffee.png");
+    await note("another origin's URL", sam.embed(foreign));
+    await note("another origin's element", sam.embed(Object.assign(new Image(), { src: foreign })));
     await note("odd size of a photo", sam.embed(photo, { size: 63 }));
     const image = await sam.embed(photo);
     await note("no prompt", image.segment({}));
@@ -75,6 +79,8 @@ test("errors have codes, and sentences", async ({ app, errors }) => {
     "a broken element": "image_invalid",
     "no video yet": "image_invalid",
     "a huge canvas": "image_too_large",
+    "another origin's URL": "image_unreachable",
+    "another origin's element": "image_unreachable",
     "odd size of a photo": "option_invalid",
     "no prompt": "prompt_invalid",
     "no numbers": "prompt_invalid",

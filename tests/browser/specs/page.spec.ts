@@ -98,6 +98,8 @@ for (const [name, width, height] of [["phone", 360, 740], ["tablet", 820, 1100],
       await clickPhoto(page, 0.5, 0.5);
       await expect(score(page)).toBeVisible();
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+      const last = (await page.locator("#zoom-in").boundingBox())!;
+      expect(last.x + last.width).toBeLessThan(width);
       await page.screenshot({ path: info.outputPath(`${name}-${colorScheme}.png`), fullPage: true });
     });
   }

@@ -2,6 +2,7 @@
 //! values under it (Milakov & Gimelshein, arXiv 1805.02867). No score is ever stored.
 
 use burn::tensor::Tensor;
+use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::super::Window;
@@ -140,14 +141,20 @@ fn window_kernel<N: Size>(
     }
 }
 
+/// Keys that one thread visits: a few tokens that attend to a whole image are too few threads for a GPU, so the image is
+/// shared out among more.
+const SPLIT: usize = 256;
+
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
     let ([qb, lq, channels], [kb, lk, _], [vb, _, _]) = (q.dims(), k.dims(), v.dims());
     let batch = qb.max(kb).max(vb);
     let depth = channels / heads;
+    let splits = lk.div_ceil(SPLIT);
     let (q, k, v) = (buffer(&q), buffer(&k), buffer(&v));
-    let out = empty(&q, [batch, lq, channels]);
+    let out = empty(&q, [splits, batch * lq, channels]);
+    let weights = empty(&q, [splits, batch * lq, heads]);
     let units = batch * lq * heads;
-    let (count, dim) = cubes(&q, units);
+    let (count, dim) = cubes(&q, splits * units);
     // How far the next batch element is: nowhere, where all share one.
     let step = |batches: usize, l: usize| if batches == 1 { 0 } else { l * channels / LANES };
     // SAFETY: a thread beyond the last query ends at once.
@@ -161,6 +168,8 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
             k.into_buffer_arg(),
             v.into_buffer_arg(),
             out.clone().into_buffer_arg(),
+            weights.clone().into_buffer_arg(),
+            splits,
             units,
             lq,
             lk,
@@ -172,7 +181,32 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
             depth / LANES,
         );
     }
-    tensor(out)
+    let out = if splits == 1 { out } else { merged(out, weights, heads, depth) };
+    tensor(out).reshape([batch, lq, channels])
+}
+
+/// Joins what the splits found: means, and the logarithms of their weights.
+fn merged(parts: CubeTensor, weights: CubeTensor, heads: usize, depth: usize) -> CubeTensor {
+    let (splits, rows) = (parts.meta.shape()[0], parts.meta.shape()[1]);
+    let out = empty(&parts, [1, rows, heads * depth]);
+    let units = rows * heads * (depth / LANES);
+    let (count, dim) = cubes(&parts, units);
+    // SAFETY: a thread beyond the last vector ends at once.
+    unsafe {
+        merge_kernel::launch_unchecked(
+            &out.client.clone(),
+            count,
+            dim,
+            LANES,
+            parts.into_buffer_arg(),
+            weights.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            units,
+            splits,
+            depth / LANES,
+        );
+    }
+    out
 }
 
 #[cube(launch_unchecked)]
@@ -182,6 +216,8 @@ fn attention_kernel<N: Size>(
     k: &[Vector<f32, N>],
     v: &[Vector<f32, N>],
     out: &mut [Vector<f32, N>],
+    weights: &mut [f32],
+    splits: usize,
     units: usize,
     queries: usize,
     keys: usize,
@@ -192,14 +228,16 @@ fn attention_kernel<N: Size>(
     scale: f32,
     #[comptime] depth: usize,
 ) {
-    if ABSOLUTE_POS >= units {
+    let split = ABSOLUTE_POS / units;
+    if split >= splits {
         terminate!();
     }
-    let head = ABSOLUTE_POS % heads;
-    let query_row = ABSOLUTE_POS / heads % queries;
-    let batch = ABSOLUTE_POS / heads / queries;
+    let unit = ABSOLUTE_POS % units; // neighbours have neighbouring heads: they read a key's row together
+    let head = unit % heads;
+    let row = unit / heads % queries;
+    let batch = unit / heads / queries;
     let width = heads * depth;
-    let from = batch * q_step + query_row * width + head * depth;
+    let from = batch * q_step + row * width + head * depth;
 
     let mut query = Array::<Vector<f32, N>>::new(depth);
     let mut sums = Array::<Vector<f32, N>>::new(depth);
@@ -210,7 +248,7 @@ fn attention_kernel<N: Size>(
     }
     let mut largest = f32::new(LOWEST);
     let mut total = f32::new(0.0);
-    for key in 0..keys {
+    for key in split * SPLIT..((split + 1) * SPLIT).min(keys) {
         let at = key * width + head * depth;
         let mut product = Vector::<f32, N>::new(0.0);
         #[unroll]
@@ -234,9 +272,37 @@ fn attention_kernel<N: Size>(
             sums[i] += Vector::new(weight) * v[batch * v_step + at + i];
         }
     }
-    let to = (batch * queries + query_row) * width + head * depth;
     #[unroll]
     for i in 0..depth {
-        out[to + i] = sums[i] / Vector::new(total);
+        out[ABSOLUTE_POS * depth + i] = sums[i] / Vector::new(total);
     }
+    weights[ABSOLUTE_POS] = largest + f32::ln(total);
+}
+
+#[cube(launch_unchecked)]
+fn merge_kernel<N: Size>(
+    parts: &[Vector<f32, N>],
+    weights: &[f32],
+    out: &mut [Vector<f32, N>],
+    units: usize,
+    splits: usize,
+    depth: usize,
+) {
+    if ABSOLUTE_POS >= units {
+        terminate!();
+    }
+    let query = ABSOLUTE_POS / depth; // and head
+    let queries = units / depth;
+    let mut largest = f32::new(LOWEST);
+    for split in 0..splits {
+        largest = largest.max(weights[split * queries + query]);
+    }
+    let mut sum = Vector::<f32, N>::new(0.0);
+    let mut total = f32::new(0.0);
+    for split in 0..splits {
+        let weight = f32::exp(weights[split * queries + query] - largest);
+        sum += Vector::new(weight) * parts[split * units + ABSOLUTE_POS];
+        total += weight;
+    }
+    out[ABSOLUTE_POS] = sum / Vector::new(total);
 }
