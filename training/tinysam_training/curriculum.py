@@ -38,8 +38,8 @@ CURRICULA = {
     "cpu": (
         Stage("warm-up", 0.05, 112, 1, 32, (1e-3, 3e-4), balanced=(1.0, 0.5), encoder=False),
         Stage("small", 0.26, 112, 8, 12, (5e-4, 5e-4), easy=1.0, balanced=(1.0, 0.7)),
-        Stage("first", 0.36, 224, 3, 10, (6e-4, 5e-4), easy=1.0, balanced=(0.7, 0.1), correction=0.05),
-        Stage("last", 0.33, 224, 3, 10, (5e-4, 1e-6), easy=0.5, balanced=(0.1, 0.0), affinity=(1.0, 0.4), correction=0.1),
+        Stage("first", 0.36, 224, 3, 10, (4e-4, 3e-4), easy=1.0, balanced=(0.7, 0.1), correction=0.05),
+        Stage("last", 0.33, 224, 3, 10, (3e-4, 0.0), easy=0.5, balanced=(0.1, 0.0), affinity=(1.0, 0.4), correction=0.1),
     ),
     # One large GPU in bf16.
     "gpu": (
