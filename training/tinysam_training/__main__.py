@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     golden = verbs.add_parser("golden", help="write what this implementation computes, for cargo xtask verify")
     golden.add_argument("weights", type=Path, help=WEIGHTS)
     golden.add_argument("photo", type=Path)
-    golden.add_argument("prompts", type=Path, help="a golden's .json, whose prompts are taken")
+    golden.add_argument("prompts", type=Path, help=".json whose `prompts` are those of a golden: points, labels, box (xyxy), mask")
     golden.add_argument("to", type=Path, help=".json")
     golden.add_argument("--side", type=int, default=256)
     golden.set_defaults(call=_golden)
