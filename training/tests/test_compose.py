@@ -23,6 +23,11 @@ def test_sprites_lie_whole_on_their_squares():
         assert (part[cover > 127] > 0).all() and not part[cover <= 127].any()
 
 
+def test_workers_make_the_same_bank(bank):
+    again = make_bank(1, 0, torch.device("cpu"), 32, 96, workers=1)
+    assert torch.equal(again.rgb, bank.rgb) and torch.equal(again.behind, bank.behind)
+
+
 def test_batches_are_functions_of_their_number(bank):
     a, b = composed(bank, STAGE, 1, 0), composed(bank, STAGE, 1, 1)
     next(a)

@@ -100,3 +100,14 @@ def test_what_is_no_checkpoint_is_refused(finished):
         model.load_weights(tensors)
     with pytest.raises(ValueError, match="other"):
         model.load_weights(dict(model.state_dict()) | {"other": torch.zeros(1)})
+
+
+def test_bf16_comes_close(finished):
+    """The network of a GPU's run, on the processor: every dtype fits every other, and the losses agree."""
+    losses = []
+    for bf16 in (False, True):
+        run = Run(options(finished, bf16=bf16))
+        stage = run.stages[-1]
+        torch.manual_seed(0)
+        losses.append(float(run.step(stage, 0.5, next(run.batches(stage)))["loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=0.05) and losses[0] != losses[1]

@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, default=1)
     run.add_argument("--workers", type=int, help="processes that make scenes; by default 1, with a GPU all cores")
     run.add_argument("--compose", action=argparse.BooleanOptionalAction, help="on the device; by default with a GPU")
+    run.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="by default with a GPU")
     run.add_argument("--save-minutes", type=float, default=3.0)
     run.set_defaults(call=_run)
 
@@ -60,7 +61,7 @@ def _run(**options) -> None:
     from .train import Options, Run
 
     gpu = options["device"] == "cuda"
-    defaults = {"curriculum": "gpu" if gpu else "cpu", "workers": os.cpu_count() if gpu else 1, "compose": gpu}
+    defaults = {"curriculum": "gpu" if gpu else "cpu", "workers": os.cpu_count() if gpu else 1, "compose": gpu, "bf16": gpu}
     options |= {name: value for name, value in defaults.items() if options[name] is None}
     Run(Options(**options)).train()
 

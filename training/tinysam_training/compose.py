@@ -4,6 +4,7 @@ processors made (`scenes.sprites`) are turned, stretched, recoloured and laid ov
 import math
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -33,7 +34,8 @@ def make_bank(seed: int, stage: int, device: torch.device, count: int, side: int
     if workers == 0:
         made = [sprites.bank(job, side, portion) for job in jobs]
     else:
-        with ProcessPoolExecutor(workers) as pool:
+        # Not forked: this process may hold a GPU.
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
             made = list(pool.map(sprites.bank, jobs, [side] * len(jobs), [portion] * len(jobs)))
     return Bank(*(torch.from_numpy(np.concatenate(part)).to(device) for part in zip(*made)))
 

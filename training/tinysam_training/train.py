@@ -40,6 +40,8 @@ class Options:
     save_minutes: float = 3.0
     compose: bool = False
     """Compose scenes on the device, of sprites that the workers make at the start of each stage."""
+    bf16: bool = False
+    """The network in bf16; weights, losses and the optimiser stay f32."""
     sprites: int = 12288
     sprite_side: int = 256
 
@@ -178,7 +180,7 @@ class Run:
             group["lr"] = self.rate(stage, part)
         truth, balanced = batch.masks.flatten(0, 1).float() / 255, stage.at("balanced", part)
         coords, labels = batch.coords.flatten(0, 1), batch.labels.flatten(0, 1)
-        bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16)
         with bf16:
             embedding, dense = self.embed(stage, part, batch)
             logits, scores = self.model.decode(embedding, coords, labels)
