@@ -23,7 +23,7 @@ fn sam() -> &'static Sam {
     })
 }
 
-fn compare(name: &str, image: &Image) -> Report {
+fn compare(sam: &Sam, name: &str, image: &Image) -> Report {
     let golden = Golden::open(&fixture(&format!("goldens/{name}.json"))).unwrap();
     assert_eq!(golden.original, (image.width(), image.height()));
     assert_eq!(golden.image_sha256.as_deref().unwrap_or_default(), synth::image_sha256(image.rgb()));
@@ -37,7 +37,7 @@ fn compare(name: &str, image: &Image) -> Report {
         })
         .collect();
     let mut comparer = Comparer::new(&golden, tinysam_golden::Device::Cpu);
-    block_on(sam().trace(image, golden.size, &prompts, &mut |name, shape, data| comparer.observe(name, shape, data)))
+    block_on(sam.trace(image, golden.size, &prompts, &mut |name, shape, data| comparer.observe(name, shape, data)))
         .unwrap();
     comparer.finish()
 }
@@ -54,27 +54,41 @@ fn assert_passed(report: Report) {
 
 #[test]
 fn at_256_pixels() {
-    assert_passed(compare("golden_256_synth", &synthetic()));
+    assert_passed(compare(sam(), "golden_256_synth", &synthetic()));
 }
 
 #[test]
 fn at_512_pixels() {
-    assert_passed(compare("golden_512_synth", &synthetic()));
+    assert_passed(compare(sam(), "golden_512_synth", &synthetic()));
 }
 
 #[test]
 fn at_1024_pixels() {
-    assert_passed(compare("golden_1024_synth", &synthetic()));
+    assert_passed(compare(sam(), "golden_1024_synth", &synthetic()));
 }
 
-#[test]
-fn on_a_photo() {
+fn coffee() -> Image {
     let file = std::io::BufReader::new(std::fs::File::open(fixture("photos/coffee.png")).unwrap());
     let mut reader = png::Decoder::new(file).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut pixels).unwrap();
     assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgb, png::BitDepth::Eight));
-    assert_passed(compare("golden_1024_coffee", &Image::from_rgb(info.width, info.height, pixels).unwrap()));
+    Image::from_rgb(info.width, info.height, pixels).unwrap()
+}
+
+#[test]
+fn on_a_photo() {
+    assert_passed(compare(sam(), "golden_1024_coffee", &coffee()));
+}
+
+/// The project's own checkpoint against the project's own PyTorch model (training/): what training makes of
+/// activations, random weights do not show.
+#[test]
+fn on_trained_weights() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/www/public/models/tinysam-synthetic.safetensors");
+    let checkpoint = Checkpoint::from_bytes(std::fs::read(path).unwrap()).unwrap();
+    let trained = Sam::load(&checkpoint, &Device::flex()).unwrap();
+    assert_passed(compare(&trained, "golden_256_coffee_synthetic", &coffee()));
 }
 
 #[test]

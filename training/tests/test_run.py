@@ -1,0 +1,113 @@
+"""A run of seconds: it trains, stops, continues, and its checkpoint is what the engine expects."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from tinysam_training.export import export, metadata, open_weights
+from tinysam_training.train import Options, Run
+
+ROOT = Path(__file__).parents[2]
+
+
+def options(out: Path, **changes) -> Options:
+    return Options(**{"out": out, "minutes": 0.05, "curriculum": "tiny", "workers": 0} | changes)
+
+
+def same(a: dict, b: dict) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("run")
+    Run(options(out)).train()
+    return out
+
+
+def test_a_run_is_resumed_exactly(finished):
+    """What a run goes on with is what it stopped with, and a step from there is the same step."""
+    first, second = Run(options(finished)), Run(options(finished))
+    assert first.progress.step > 0 and first.progress == second.progress
+    assert same(first.model.state_dict(), second.model.state_dict()) and same(first.ema.state, second.ema.state)
+    stage = first.stages[-1]
+    results = []
+    for run in (first, second):
+        torch.manual_seed(0)
+        batch = next(run.batches(stage))
+        results.append(run.step(stage, 0.5, batch))
+    assert {n: float(v) for n, v in results[0].items()} == {n: float(v) for n, v in results[1].items()}
+    assert same(first.model.state_dict(), second.model.state_dict())
+
+
+def test_it_goes_on_with_more_time(finished):
+    before = Run(options(finished)).progress
+    longer = Run(options(finished, minutes=0.1))
+    longer.train()
+    assert longer.progress.step > before.step and longer.progress.seconds >= 6
+    lines = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
+
+
+def test_another_seed_does_not_continue_it(finished):
+    with pytest.raises(SystemExit, match="another"):
+        Run(options(finished, seed=2))
+
+
+def test_a_signal_ends_it_with_a_file(tmp_path):
+    command = [sys.executable, "-m", "tinysam_training", "run", "--minutes", "5", "--curriculum", "tiny"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, "--out", tmp_path], cwd=ROOT / "training", env=environment)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "log.jsonl").exists() or not (tmp_path / "log.jsonl").stat().st_size:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert Run(options(tmp_path)).progress.step >= 20
+
+
+def test_the_checkpoint_holds_what_the_network_uses(finished, tmp_path):
+    path = tmp_path / "made.safetensors"
+    export(finished / "run.pt", path, {"box": 0.5})
+    names = [line.split("\t")[0] for line in (ROOT / "src/checkpoint/state_dict.txt").read_text().splitlines()]
+    unused = ("image_encoder.norm_head.", "image_encoder.head.")
+    used = {n for n in names if not n.startswith(unused) and not n.endswith("num_batches_tracked")}
+    held = load_file(path)
+    assert set(held) == used and {str(value.dtype) for value in held.values()} == {"float16"}
+    assert path.stat().st_size < 21_000_000
+    told = metadata(path)
+    assert json.loads(told["evaluation"]) == {"box": 0.5} and int(told["steps"]) > 0 and "MIT" in told["licence"]
+    rounded, trained = open_weights(path).state_dict(), open_weights(finished / "run.pt").state_dict()
+    for name, value in trained.items():
+        if value.is_floating_point():
+            assert torch.equal(rounded[name], value.half().float()), name
+
+
+def test_what_is_no_checkpoint_is_refused(finished):
+    model = open_weights(finished / "run.pt")
+    tensors = dict(model.state_dict())
+    tensors.pop("image_encoder.neck.0.weight")
+    with pytest.raises(ValueError, match="neck.0"):
+        model.load_weights(tensors)
+    with pytest.raises(ValueError, match="other"):
+        model.load_weights(dict(model.state_dict()) | {"other": torch.zeros(1)})
+
+
+def test_bf16_comes_close(finished):
+    """The network of a GPU's run, on the processor: every dtype fits every other, and the losses agree."""
+    losses = []
+    for bf16 in (False, True):
+        run = Run(options(finished, bf16=bf16))
+        stage = run.stages[-1]
+        torch.manual_seed(0)
+        losses.append(float(run.step(stage, 0.5, next(run.batches(stage)))["loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=0.05) and losses[0] != losses[1]

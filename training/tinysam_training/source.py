@@ -1,0 +1,63 @@
+"""Endless batches, each a pure function of a seed and a number."""
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from .batch import Batch
+from .curriculum import Stage
+from .scenes import sample
+
+
+class Scenes(Dataset):
+    """Batch i of a run that began at `first`. The generator's seed is (seed, i), whatever worker makes it."""
+
+    def __init__(self, stage: Stage, seed: int, first: int):
+        self.stage, self.seed, self.first = stage, seed, first
+
+    def __len__(self) -> int:
+        return 1 << 40
+
+    def __getitem__(self, i: int) -> Batch:
+        if i == 0:
+            torch.set_num_threads(1)
+        rng = np.random.default_rng([self.seed, self.first + i])
+        stage = self.stage
+        made = [sample(rng, stage.side, stage.prompts, stage.easy) for _ in range(stage.batch)]
+        return Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*made)))
+
+
+class InOrder(torch.utils.data.Sampler):
+    """0, 1, 2, … without a list of them."""
+
+    def __iter__(self):
+        i = 0
+        while True:
+            yield i
+            i += 1
+
+
+def scenes(stage: Stage, seed: int, first: int, workers: int):
+    """Batches from batch number `first` on, made by `workers` processes."""
+    data = Scenes(stage, seed, first)
+    return iter(DataLoader(data, None, sampler=InOrder(), num_workers=workers, prefetch_factor=2 if workers else None))
+
+
+def shapes(stage: Stage, seed: int, first: int):
+    """For the decoder's warm-up: a box means its inscribed ellipse, a point a disc around it."""
+    side, n = stage.side, stage.prompts
+    place = torch.arange(side // 2) * 2 + 0.5
+    y, x = torch.meshgrid(place, place, indexing="ij")
+    for step in range(first, 1 << 40):
+        rng = torch.Generator().manual_seed((seed << 40) + step)
+        centre = torch.rand(n, 2, generator=rng) * side
+        half = torch.rand(n, 2, generator=rng) * side * 0.3 + side * 0.045
+        low, high = (centre - half).clamp(0, side), (centre + half).clamp(0, side)
+        point = torch.arange(n) % 4 == 0
+        low[point], high[point] = centre[point] - side * 0.13, centre[point] + side * 0.13
+        middle, half = (low + high) / 2, (high - low) / 2
+        away = ((x - middle[:, 0, None, None]) / half[:, 0, None, None]) ** 2
+        away = away + ((y - middle[:, 1, None, None]) / half[:, 1, None, None]) ** 2
+        coords = torch.stack([torch.where(point[:, None], centre, low), torch.where(point[:, None], 0, high)], 1)
+        labels = torch.where(point[:, None], torch.tensor([[1, -1]]), torch.tensor([[2, 3]]))
+        nothing = torch.zeros(1, 1, dtype=torch.uint8)
+        yield Batch(nothing, (away <= 1).to(torch.uint8)[None] * 255, coords[None], labels[None], nothing)
