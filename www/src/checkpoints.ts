@@ -5,31 +5,28 @@ export interface Checkpoint {
   readonly label: string;
   readonly note: string;
   readonly weights: Pick<LoadOptions, "weights" | "sha256">;
-  /** Its masks mean something: it is trained. */
-  readonly trained: boolean;
+  /** It comes from the page's own host, so that it loads where nothing else does. */
+  readonly beside: boolean;
 }
 
 export const OFFICIAL: Checkpoint = {
   label: "TinySAM, official",
   note: "40.7 MB from huggingface.co/xinghaochen/tinysam, its hash checked; kept for the next visit.",
   weights: { weights: DEFAULT_WEIGHTS.url, sha256: DEFAULT_WEIGHTS.sha256 },
-  trained: true,
+  beside: false,
 };
 
-/** The checkpoints on offer, the one to begin with first. */
+/**
+ * The checkpoints on offer, the one to begin with first: what the address asks for, else the official one, whose masks
+ * are the best by far. Those beside the page are for where there is no other network.
+ */
 export async function findCheckpoints(): Promise<Checkpoint[]> {
-  const beside = (await listBeside()).map(fromPage);
   const asked = new URLSearchParams(location.search).get("weights");
-  return [
-    ...(asked === null ? [] : [fromUrl(asked)]),
-    ...beside.filter(({ trained }) => trained),
-    OFFICIAL,
-    ...beside.filter(({ trained }) => !trained),
-  ];
+  return [...(asked === null ? [] : [fromUrl(asked)]), OFFICIAL, ...(await listBeside()).map(fromPage)];
 }
 
 export function fromFile(file: File): Checkpoint {
-  return { label: file.name, note: "From a file of yours; it stays on this machine.", weights: { weights: file }, trained: true };
+  return { label: file.name, note: "From a file of yours; it stays on this machine.", weights: { weights: file }, beside: false };
 }
 
 /** Does this file look like a checkpoint, and not like a photo? */
@@ -38,23 +35,27 @@ export function isCheckpoint(file: File): boolean {
 }
 
 function fromUrl(address: string): Checkpoint {
-  return fromWhere(address, `From ${address}, as this page's address asks.`);
+  return { ...named(address, `From ${address}, as this page's address asks.`), beside: false };
 }
 
 function fromPage(name: string): Checkpoint {
-  return fromWhere(`./models/${name}`, "Served beside this page.");
+  return { ...named(`./models/${name}`, "Served beside this page."), beside: true };
 }
 
-function fromWhere(address: string, origin: string): Checkpoint {
-  const trained = !isFormula(address);
-  const warning = trained ? "" : " Random test weights: everything runs, but the masks mean nothing.";
-  return { label: lastPart(address), note: origin + warning, weights: { weights: address }, trained };
+function named(address: string, origin: string): Omit<Checkpoint, "beside"> {
+  const label = lastPart(address);
+  const warning = WARNINGS.find(([name]) => name.test(label))?.[1] ?? "";
+  return { label, note: origin + warning, weights: { weights: address } };
 }
 
-/** The test checkpoint, whose weights are a formula and not learnt. */
-function isFormula(name: string): boolean {
-  return /formula/i.test(lastPart(name));
-}
+/** What is known of checkpoints of the project's own. */
+const WARNINGS: readonly (readonly [RegExp, string])[] = [
+  [/formula/i, " Random test weights: everything runs, but the masks mean nothing."],
+  [
+    /tinysam-synthetic/i,
+    " Trained by this project for 41 minutes on drawn scenes, not TinySAM's own weights: good for trying the page, not for cutting anything out.",
+  ],
+];
 
 function lastPart(address: string): string {
   return address.split(/[?#]/)[0]?.split("/").pop() || address;

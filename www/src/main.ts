@@ -134,9 +134,9 @@ async function load(): Promise<void> {
   element("checkpoint-note", HTMLElement).textContent = checkpoint.note;
   const device = deviceChooser.value as "auto" | "webgpu" | "cpu";
   const loaded = await engine.load({ ...checkpoint.weights, device, size: Number(sizeChooser.value) });
-  // Without a network the checkpoint beside the page, even an untrained one, lets the page be tried.
-  const spare = checkpoints.findIndex(({ trained }) => !trained);
-  if (loaded || !checkpoint.trained || spare < 0 || element("error", HTMLElement).dataset.code !== "checkpoint_unreachable") return;
+  // Where only the page's own host is reached, the checkpoint beside the page lets it be tried.
+  const spare = checkpoints.findIndex(({ beside }) => beside);
+  if (loaded || checkpoint.beside || spare < 0 || element("error", HTMLElement).dataset.code !== "checkpoint_unreachable") return;
   chooser.value = String(spare);
   await load();
 }
