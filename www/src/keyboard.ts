@@ -7,6 +7,8 @@ export interface Commands extends Gestures {
   undo(): void;
   redo(): void;
   clear(): void;
+  everything(): void;
+  refine(): void;
   say(words: string): void;
 }
 
@@ -29,6 +31,7 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
     const step = fast ? 40 : 8;
     at = view.toPhoto(x + dx * step, y + dy * step);
     viewer.setCrosshair(at);
+    commands.hover(at);
     if (corner !== undefined) viewer.setDraft(between(corner, at));
   };
   const toggleBox = () => {
@@ -58,6 +61,8 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
     else if (arrow !== undefined) move(arrow, event.shiftKey);
     else if (key === "enter" || key === " ") commands.point((at ??= centre()), event.altKey ? 0 : 1);
     else if (key === "b") toggleBox();
+    else if (key === "e") commands.everything();
+    else if (key === "r") commands.refine();
     else if (key === "escape") {
       corner = undefined;
       viewer.setDraft(undefined);

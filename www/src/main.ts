@@ -1,19 +1,18 @@
-import type { Mask, TinySam } from "tinysam";
+import { TinySamError, type TinySam } from "tinysam";
 import { findCheckpoints, fromFile, isCheckpoint, type Checkpoint } from "./checkpoints.js";
 import { element, save } from "./dom.js";
 import { Engine } from "./engine.js";
 import { FalTab } from "./fal.js";
 import { watchKeyboard } from "./keyboard.js";
-import { outlinesOf } from "./outlines.js";
+import { MaskList } from "./mask-list.js";
 import { Panel, type Timings } from "./panel.js";
 import { fetchPhoto, readPhoto, SAMPLES, watchFiles, type Photo } from "./photos.js";
 import { watchPointer } from "./pointer.js";
-import { Prompts } from "./prompts.js";
+import { Stage } from "./stage.js";
 import { Viewer } from "./viewer.js";
 
 const panel = new Panel();
 const viewer = new Viewer(element("canvas", HTMLCanvasElement));
-const prompts = new Prompts(showMarks);
 const chooser = element("checkpoint", HTMLSelectElement);
 const deviceChooser = element("device", HTMLSelectElement);
 const sizeChooser = element("size", HTMLSelectElement);
@@ -21,7 +20,6 @@ const sizeChooser = element("size", HTMLSelectElement);
 let checkpoints: Checkpoint[] = [];
 let photo: Photo | undefined;
 let sam: TinySam | undefined;
-let mask: Mask | undefined;
 let timings: Timings = {};
 
 const engine = new Engine({
@@ -33,48 +31,42 @@ const engine = new Engine({
     showMachine();
     panel.announce("The model is ready.");
   },
-  encoding: () => panel.showBusy("Encoding the photo…"),
+  encoding() {
+    stage.everything.allow(false);
+    panel.showBusy("Encoding the photo…");
+  },
   encoded(_image, ms) {
     panel.showBusy(undefined);
+    stage.everything.allow(true);
     timings = { ...timings, encode: ms };
     showMachine();
     panel.announce("The photo is encoded. Click on it.");
   },
   decoding: () => panel.showError(undefined),
-  decoded(found, ms) {
+  decoded(masks, ms) {
     timings = { ...timings, decode: ms };
     showMachine();
-    void showMask(found);
+    stage.decoded(masks);
   },
   failed(error) {
     panel.showBusy(undefined);
     panel.hideProgress();
     panel.showError(error);
+    if (error instanceof TinySamError && (error.code === "crashed" || error.code === "device_lost")) stage.forgetMasks();
   },
 });
+const stage = new Stage(engine, panel, showStage);
+const list = new MaskList(stage, () => photo?.pixels);
+viewer.setLayers(stage.layers);
 
 function showMachine(): void {
   panel.showDevice(sam?.device);
   panel.showMachine(sam?.device, sam?.checkpointSha256 ?? "", timings);
 }
 
-async function showMask(found: Mask | undefined): Promise<void> {
-  mask?.free();
-  mask = found;
-  panel.showMask(found);
-  if (found === undefined) return viewer.setMask(undefined);
-  try {
-    const outlines = await outlinesOf(found);
-    if (mask === found) viewer.setMask(outlines);
-  } catch (error) {
-    // A mask that was replaced while it was being read is nobody's concern.
-    if (mask === found) panel.showError(error);
-  }
-}
-
 const falTab = new FalTab({
   photo: () => photo?.blob,
-  prompt: () => (prompts.isEmpty ? {} : prompts.prompt()),
+  prompt: () => stage.prompts.prompt(),
   size: () => Number(sizeChooser.value),
   settings: () => ({
     ...checkpoints[Number(chooser.value)]?.weights,
@@ -82,14 +74,16 @@ const falTab = new FalTab({
   }),
 });
 
-function showMarks(): void {
+function showStage(): void {
+  const { prompts, layers } = stage;
   falTab.showCode();
   viewer.setMarks(prompts.marks);
+  panel.showStage(stage);
+  list.update();
   element("undo", HTMLButtonElement).disabled = !prompts.canUndo;
   element("redo", HTMLButtonElement).disabled = !prompts.canRedo;
-  element("clear", HTMLButtonElement).disabled = prompts.isEmpty;
-  engine.segment(prompts.isEmpty ? undefined : prompts.prompt());
-  if (prompts.isEmpty) void showMask(undefined);
+  element("clear", HTMLButtonElement).disabled = stage.isEmpty;
+  element("mask-actions", HTMLElement).hidden = layers.all.length === 0;
 }
 
 async function openPhoto(opening: Promise<Photo>): Promise<void> {
@@ -101,7 +95,7 @@ async function openPhoto(opening: Promise<Photo>): Promise<void> {
   panel.showError(undefined);
   viewer.setPhoto(photo.pixels);
   forgetCrosshair();
-  prompts.reset();
+  stage.reset();
   engine.open(photo.blob);
   for (const sample of element("samples", HTMLElement).querySelectorAll("button")) {
     sample.setAttribute("aria-pressed", String(sample.title === photo.name));
@@ -127,6 +121,8 @@ async function load(): Promise<void> {
   if (checkpoint === undefined) return;
   sam = undefined;
   timings = {};
+  stage.everything.allow(false);
+  stage.forgetMasks();
   falTab.showCode();
   showMachine();
   panel.showError(undefined);
@@ -142,11 +138,14 @@ async function load(): Promise<void> {
 }
 
 const commands = {
-  point: prompts.addPoint.bind(prompts),
-  box: prompts.setBox.bind(prompts),
-  undo: () => prompts.undo(),
-  redo: () => prompts.redo(),
-  clear: () => prompts.clear(),
+  point: stage.point.bind(stage),
+  box: stage.box.bind(stage),
+  hover: stage.hover.bind(stage),
+  undo: () => stage.prompts.undo(),
+  redo: () => stage.prompts.redo(),
+  clear: () => stage.clear(),
+  everything: () => stage.toggleEverything(),
+  refine: () => stage.refine(),
   say: (words: string) => panel.announce(words),
 };
 watchPointer(viewer, commands);
@@ -159,6 +158,8 @@ function onClick(id: string, act: () => void): void {
 onClick("undo", commands.undo);
 onClick("redo", commands.redo);
 onClick("clear", commands.clear);
+onClick("everything", commands.everything);
+onClick("refine", commands.refine);
 onClick("zoom-in", () => (viewer.view.zoom(1.4), viewer.redraw()));
 onClick("zoom-out", () => (viewer.view.zoom(1 / 1.4), viewer.redraw()));
 onClick("zoom-fit", () => (viewer.view.fit(), viewer.redraw()));
@@ -166,6 +167,7 @@ onClick("save-cutout", () => void saveMask("cutout"));
 onClick("save-mask", () => void saveMask("mask"));
 
 async function saveMask(kind: "cutout" | "mask"): Promise<void> {
+  const mask = stage.layers.chosen[0]?.mask;
   try {
     if (mask !== undefined) save(await mask.toBlob(kind), `${photo?.name.replace(/\.\w+$/, "") ?? "photo"}-${kind}.png`);
   } catch (error) {
@@ -198,6 +200,8 @@ element("samples", HTMLElement).append(
 
 // `?device=cpu&size=256&weights=…` set the page up, for tests and for links.
 const asked = new URLSearchParams(location.search);
+const size = Number(asked.get("size"));
+if (size >= 64 && size < 256 && size % 64 === 0) sizeChooser.prepend(new Option(String(size)));
 for (const [name, select] of [["device", deviceChooser], ["size", sizeChooser]] as const) {
   const value = asked.get(name);
   if ([...select.options].some((option) => option.value === value)) select.value = value ?? select.value;

@@ -5,6 +5,8 @@ import type { Viewer } from "./viewer.js";
 export interface Gestures {
   point(at: Point, label: Label): void;
   box(box: Box): void;
+  /** The pointer rests on the photo here, or has left it. Fingers do not hover. */
+  hover(at: Point | undefined): void;
 }
 
 /** Further than this a press is a drag, in CSS pixels. */
@@ -57,6 +59,7 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
   canvas.addEventListener("pointermove", (event) => {
     const { offsetX: x, offsetY: y } = event;
     if (fingers.size === 2 && fingers.has(event.pointerId)) return pinch(event.pointerId, x, y);
+    if (press === undefined && event.pointerType !== "touch") gestures.hover(view.contains(x, y) ? view.toPhoto(x, y) : undefined);
     if (press?.id !== event.pointerId) return;
     if (press.pans) {
       view.pan(event.movementX, event.movementY);
@@ -76,6 +79,8 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
     const box = between(view.toPhoto(x, y), view.toPhoto(event.offsetX, event.offsetY));
     if (box[2] >= 1 && box[3] >= 1) gestures.box(box);
   });
+
+  canvas.addEventListener("pointerleave", () => gestures.hover(undefined));
 
   canvas.addEventListener("pointercancel", (event) => {
     fingers.delete(event.pointerId);
