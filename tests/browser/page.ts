@@ -14,12 +14,14 @@ export async function clickPhoto(page: Page, x: number, y: number, options: { bu
 }
 
 /** Drags over the stage, from and to parts of its width and height. */
-export async function dragPhoto(page: Page, from: readonly [number, number], to: readonly [number, number]): Promise<void> {
+export async function dragPhoto(page: Page, from: readonly [number, number], to: readonly [number, number], key?: "Shift"): Promise<void> {
   const box = (await page.locator("#canvas").boundingBox())!;
   await page.mouse.move(box.x + box.width * from[0], box.y + box.height * from[1]);
   await page.mouse.down();
   await page.mouse.move(box.x + box.width * to[0], box.y + box.height * to[1], { steps: 4 });
+  if (key !== undefined) await page.keyboard.down(key);
   await page.mouse.up();
+  if (key !== undefined) await page.keyboard.up(key);
 }
 
 /** The picked mask's score. */

@@ -5,6 +5,7 @@ import {
   type EverythingRunOptions,
   type LoadOptions,
   type Mask,
+  type Point,
   type Progress,
   type Prompt,
   type SamImage,
@@ -72,6 +73,12 @@ export class Engine {
     this.#prompt = prompt;
     this.#base = base;
     void this.#segment();
+  }
+
+  /** The mask at a point, if there is a photo: a newer point takes the place of one that waits. */
+  async preview(at: Point): Promise<Mask | undefined> {
+    const masks = await this.#image?.segment({ points: [at] }, { latest: true, signal: this.#embedding.signal });
+    return masks?.[0];
   }
 
   /** Begins to look for everything, if there is a photo to look at. Another photo or model stops it. */

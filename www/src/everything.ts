@@ -21,11 +21,17 @@ export class EverythingMode {
   readonly #begin: Begin;
   #running: AbortController | undefined;
   #holds = false;
+  #used: EverythingOptions = {};
 
   constructor(layers: Layers, panel: Panel, begin: Begin) {
     this.#layers = layers;
     this.#panel = panel;
     this.#begin = begin;
+  }
+
+  /** What the run was asked for whose masks are on the stage. */
+  get used(): EverythingOptions {
+    return this.#used;
   }
 
   /** The masks on the stage are those of a run. */
@@ -37,7 +43,7 @@ export class EverythingMode {
     return this.#running !== undefined;
   }
 
-  options(): EverythingOptions {
+  #options(): EverythingOptions {
     return {
       pointsPerSide: Number(this.#points.value),
       predIouThresh: this.#score.valueAsNumber || 0,
@@ -67,7 +73,8 @@ export class EverythingMode {
     const { signal } = running;
     const onProgress = ({ done, total }: EverythingProgress) =>
       signal.aborted || this.#panel.showBusy(`${done} of ${total} points, ${this.#layers.all.length} masks`);
-    const run = this.#begin({ ...this.options(), signal, onProgress });
+    this.#used = this.#options();
+    const run = this.#begin({ ...this.#used, signal, onProgress });
     if (run === undefined) return;
     this.#running = running;
     this.#holds = true;

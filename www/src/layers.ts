@@ -53,7 +53,8 @@ export class Layers {
     const turn = ++this.#turn;
     const outlines = await this.#outlines(masks, turn);
     if (outlines === undefined) return;
-    const before = this.#picked?.mask;
+    // A single mask is picked by itself, which says nothing of the several to come.
+    const before = this.#all.length > 1 ? this.#picked?.mask : undefined;
     this.#drop();
     this.#all = masks.map((mask, i) => this.#layer(mask, outlines[i] ?? new Path2D()));
     this.#picked = this.#all.length === 1 ? this.#all[0] : this.#all.find(({ mask }) => before !== undefined && isSame(mask, before));

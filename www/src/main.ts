@@ -1,13 +1,16 @@
-import { TinySamError, type TinySam } from "tinysam";
+import { TinySamError, type Point, type TinySam } from "tinysam";
 import { findCheckpoints, fromFile, isCheckpoint, type Checkpoint } from "./checkpoints.js";
 import { element, save } from "./dom.js";
 import { Engine } from "./engine.js";
+import { toCoco, toPng, toSvg, type Scene } from "./exports.js";
 import { FalTab } from "./fal.js";
 import { watchKeyboard } from "./keyboard.js";
 import { MaskList } from "./mask-list.js";
 import { Panel, type Timings } from "./panel.js";
 import { fetchPhoto, readPhoto, SAMPLES, watchFiles, type Photo } from "./photos.js";
 import { watchPointer } from "./pointer.js";
+import { Preview } from "./preview.js";
+import { toCode } from "./snippet.js";
 import { Stage } from "./stage.js";
 import { Viewer } from "./viewer.js";
 
@@ -44,6 +47,7 @@ const engine = new Engine({
   },
   decoding: () => panel.showError(undefined),
   decoded(masks, ms) {
+    preview.measured(ms);
     timings = { ...timings, decode: ms };
     showMachine();
     stage.decoded(masks);
@@ -56,6 +60,7 @@ const engine = new Engine({
   },
 });
 const stage = new Stage(engine, panel, showStage);
+const preview = new Preview(engine, viewer);
 const list = new MaskList(stage, () => photo?.pixels);
 viewer.setLayers(stage.layers);
 
@@ -76,6 +81,7 @@ const falTab = new FalTab({
 
 function showStage(): void {
   const { prompts, layers } = stage;
+  if (!stage.isEmpty) preview.hide();
   falTab.showCode();
   viewer.setMarks(prompts.marks);
   panel.showStage(stage);
@@ -93,6 +99,7 @@ async function openPhoto(opening: Promise<Photo>): Promise<void> {
     return panel.showError(error);
   }
   panel.showError(undefined);
+  preview.hide();
   viewer.setPhoto(photo.pixels);
   forgetCrosshair();
   stage.reset();
@@ -140,7 +147,11 @@ async function load(): Promise<void> {
 const commands = {
   point: stage.point.bind(stage),
   box: stage.box.bind(stage),
-  hover: stage.hover.bind(stage),
+  hover(at: Point | undefined) {
+    stage.hover(at);
+    if (at !== undefined && stage.isEmpty) void preview.show(at);
+    else preview.hide();
+  },
   undo: () => stage.prompts.undo(),
   redo: () => stage.prompts.redo(),
   clear: () => stage.clear(),
@@ -163,16 +174,45 @@ onClick("refine", commands.refine);
 onClick("zoom-in", () => (viewer.view.zoom(1.4), viewer.redraw()));
 onClick("zoom-out", () => (viewer.view.zoom(1 / 1.4), viewer.redraw()));
 onClick("zoom-fit", () => (viewer.view.fit(), viewer.redraw()));
-onClick("save-cutout", () => void saveMask("cutout"));
-onClick("save-mask", () => void saveMask("mask"));
 
-async function saveMask(kind: "cutout" | "mask"): Promise<void> {
-  const mask = stage.layers.chosen[0]?.mask;
+/** Does something with the picked mask, or with all of them. */
+async function withMasks(act: (scene: Scene) => Promise<void>): Promise<void> {
+  const layers = stage.layers.chosen;
+  if (photo === undefined || layers.length === 0) return;
   try {
-    if (mask !== undefined) save(await mask.toBlob(kind), `${photo?.name.replace(/\.\w+$/, "") ?? "photo"}-${kind}.png`);
+    await act({ name: photo.name, pixels: photo.pixels, layers });
   } catch (error) {
     panel.showError(error);
   }
+}
+
+function onSave(id: string, ending: string, make: (scene: Scene) => Promise<Blob>): void {
+  onClick(id, () => void withMasks(async (scene) => save(await make(scene), `${scene.name.replace(/\.\w+$/, "")}${ending}`)));
+}
+for (const kind of ["cutout", "mask", "overlay"] as const) onSave(`save-${kind}`, `-${kind}.png`, (scene) => toPng(kind, scene));
+onSave("save-coco", "-coco.json", toCoco);
+onSave("save-svg", ".svg", toSvg);
+onClick("copy-cutout", () => void withMasks(async (scene) => {
+  // The promise goes in, and not the picture: Safari asks for the clipboard within the click.
+  await navigator.clipboard.write([new ClipboardItem({ "image/png": toPng("cutout", scene) })]);
+  panel.announce("The cut-out is in the clipboard.");
+}));
+onClick("copy-code", () => void withMasks(async () => {
+  await navigator.clipboard.writeText(snippet());
+  panel.announce("The code is in the clipboard.");
+}));
+
+function snippet(): string {
+  const { layers, everything, marks, prompts, isRefining } = stage;
+  return toCode({
+    weights: checkpoints[Number(chooser.value)]?.weights ?? {},
+    device: deviceChooser.value,
+    size: Number(sizeChooser.value),
+    everything: everything.holdsStage ? everything.used : undefined,
+    prompt: marks.prompt(),
+    picked: layers.picked === undefined ? -1 : layers.all.indexOf(layers.picked),
+    refinement: isRefining ? prompts.prompt() : undefined,
+  });
 }
 
 for (const id of ["photo-file", "checkpoint-file"]) {

@@ -4,7 +4,8 @@ import type { Viewer } from "./viewer.js";
 /** What pointers on the canvas mean. */
 export interface Gestures {
   point(at: Point, label: Label): void;
-  box(box: Box): void;
+  /** A box of its own, or one more beside those before. */
+  box(box: Box, more: boolean): void;
   /** The pointer rests on the photo here, or has left it. Fingers do not hover. */
   hover(at: Point | undefined): void;
 }
@@ -77,7 +78,7 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
     if (pans) return;
     if (!dragging) return gestures.point(view.toPhoto(x, y), label);
     const box = between(view.toPhoto(x, y), view.toPhoto(event.offsetX, event.offsetY));
-    if (box[2] >= 1 && box[3] >= 1) gestures.box(box);
+    if (box[2] >= 1 && box[3] >= 1) gestures.box(box, event.shiftKey);
   });
 
   canvas.addEventListener("pointerleave", () => gestures.hover(undefined));

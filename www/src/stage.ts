@@ -15,7 +15,8 @@ export class Stage {
   readonly #engine: Engine;
   readonly #panel: Panel;
   readonly #changed: () => void;
-  readonly #marks = new Prompts(() => this.#ask());
+  /** The marks that are the photo's, and not a refinement's. */
+  readonly marks = new Prompts(() => this.#ask());
   /** The mask that is being refined, as it was picked, and the marks that refine it. */
   #refining: { readonly base: Mask; readonly marks: Prompts } | undefined;
 
@@ -29,7 +30,7 @@ export class Stage {
   }
 
   get prompts(): Prompts {
-    return this.#refining?.marks ?? this.#marks;
+    return this.#refining?.marks ?? this.marks;
   }
 
   get isRefining(): boolean {
@@ -50,9 +51,10 @@ export class Stage {
     else this.prompts.addPoint(at, label);
   }
 
-  box(box: Box): void {
+  box(box: Box, more: boolean): void {
     this.#leave();
-    this.#marks.setBox(box);
+    if (more) this.marks.addBox(box);
+    else this.marks.setBox(box);
   }
 
   /** Picks this mask, or none if it was picked. */
@@ -70,14 +72,14 @@ export class Stage {
     if (this.isRefining) return this.endRefinement();
     this.#leave();
     this.layers.clear();
-    this.#marks.clear();
+    this.marks.clear();
   }
 
   /** Everything mode, or the end of its run. */
   toggleEverything(): void {
     if (this.everything.isRunning) return this.everything.stop();
     this.#leave();
-    this.#marks.reset();
+    this.marks.reset();
     void this.everything.start();
   }
 
@@ -113,7 +115,7 @@ export class Stage {
   reset(): void {
     this.#leave();
     this.layers.clear();
-    this.#marks.reset();
+    this.marks.reset();
   }
 
   /** The engine goes, and its masks with it; the marks stay for the next. */

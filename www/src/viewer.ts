@@ -12,7 +12,8 @@ export class Viewer {
   readonly #context: CanvasRenderingContext2D;
   #photo: ImageBitmap | undefined;
   #layers: Layers | undefined;
-  #marks: Marks = { points: [], box: undefined };
+  #marks: Marks = { points: [], boxes: [] };
+  #preview: Path2D | undefined;
   #draft: Box | undefined;
   #crosshair: Point | undefined;
   #frame = 0;
@@ -36,6 +37,12 @@ export class Viewer {
   /** The masks to draw; they are read at each frame. */
   setLayers(layers: Layers): void {
     this.#layers = layers;
+    this.redraw();
+  }
+
+  /** What a click would make. */
+  setPreview(outlines: Path2D | undefined): void {
+    this.#preview = outlines;
     this.redraw();
   }
 
@@ -84,6 +91,7 @@ export class Viewer {
     context.imageSmoothingEnabled = scale * ratio < 4;
     context.imageSmoothingQuality = "high";
     context.drawImage(this.#photo, 0, 0);
+    if (this.#preview !== undefined) this.#drawPreview(this.#preview);
     if (this.#layers !== undefined) this.#drawLayers(this.#layers);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.#drawMarks();
@@ -117,9 +125,18 @@ export class Viewer {
     context.stroke(outlines);
   }
 
+  #drawPreview(outlines: Path2D): void {
+    const context = this.#context;
+    context.fillStyle = "rgb(255 255 255 / 0.3)";
+    context.fill(outlines, "evenodd");
+    context.strokeStyle = "#fff";
+    context.lineWidth = 1.5 / this.view.scale;
+    context.stroke(outlines);
+  }
+
   #drawMarks(): void {
-    const box = this.#draft ?? this.#marks.box;
-    if (box !== undefined) this.#drawBox(box);
+    for (const box of this.#marks.boxes) this.#drawBox(box);
+    if (this.#draft !== undefined) this.#drawBox(this.#draft);
     for (const { at, label } of this.#marks.points) this.#drawPoint(at, label === 1 ? "#15a34a" : "#dc2626", label === 1);
     if (this.#crosshair !== undefined) this.#drawCrosshair(this.#crosshair);
   }
