@@ -1,4 +1,5 @@
 import { TinySamError, type Point, type TinySam } from "tinysam";
+import { watchCamera } from "./camera.js";
 import { findCheckpoints, fromFile, isCheckpoint, type Checkpoint } from "./checkpoints.js";
 import { element, save } from "./dom.js";
 import { Engine } from "./engine.js";
@@ -6,8 +7,9 @@ import { toCoco, toPng, toSvg, type Scene } from "./exports.js";
 import { FalTab } from "./fal.js";
 import { watchKeyboard } from "./keyboard.js";
 import { MaskList } from "./mask-list.js";
+import { keepForOffline } from "./offline.js";
 import { Panel, type Timings } from "./panel.js";
-import { fetchPhoto, readPhoto, SAMPLES, watchFiles, type Photo } from "./photos.js";
+import { fetchFromUrl, fetchPhoto, readPhoto, SAMPLES, watchFiles, type Photo } from "./photos.js";
 import { watchPointer } from "./pointer.js";
 import { Preview } from "./preview.js";
 import { toCode } from "./snippet.js";
@@ -33,6 +35,7 @@ const engine = new Engine({
     panel.hideProgress();
     showMachine();
     panel.announce("The model is ready.");
+    void keepForOffline(loaded.device.kind);
   },
   encoding() {
     stage.everything.allow(false);
@@ -162,6 +165,11 @@ const commands = {
 watchPointer(viewer, commands);
 const forgetCrosshair = watchKeyboard(viewer, commands);
 watchFiles(document.body, takeFiles);
+watchCamera((taken) => void openPhoto(taken));
+element("url-form", HTMLFormElement).addEventListener("submit", (event) => {
+  event.preventDefault();
+  void openPhoto(fetchFromUrl(element("photo-url", HTMLInputElement).value));
+});
 
 function onClick(id: string, act: () => void): void {
   element(id, HTMLButtonElement).addEventListener("click", act);
