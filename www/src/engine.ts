@@ -1,4 +1,15 @@
-import { TinySam, TinySamError, type LoadOptions, type Mask, type Progress, type Prompt, type SamImage } from "tinysam";
+import {
+  TinySam,
+  TinySamError,
+  type Everything,
+  type EverythingRunOptions,
+  type LoadOptions,
+  type Mask,
+  type Point,
+  type Progress,
+  type Prompt,
+  type SamImage,
+} from "tinysam";
 
 /** What the page shows of the engine's work. Times are in milliseconds. */
 export interface EngineEvents {
@@ -7,8 +18,8 @@ export interface EngineEvents {
   encoding(): void;
   encoded(image: SamImage, ms: number): void;
   decoding(): void;
-  /** The mask belongs to the receiver, who frees it. */
-  decoded(mask: Mask, ms: number): void;
+  /** One mask, or one for each of several boxes. They belong to the receiver, who frees them. */
+  decoded(masks: Mask[], ms: number): void;
   failed(error: unknown): void;
 }
 
@@ -19,6 +30,8 @@ export class Engine {
   #image: SamImage | undefined;
   #photo: Blob | undefined;
   #prompt: Prompt | undefined;
+  /** The mask that the prompt refines, if it does. */
+  #base: Mask | undefined;
   /** Stops what the latest load, photo or prompt has made pointless. */
   #loading = new AbortController();
   #embedding = new AbortController();
@@ -50,15 +63,29 @@ export class Engine {
   /** Another photo; its prompt starts empty. */
   open(photo: Blob): void {
     this.#photo = photo;
-    this.#prompt = undefined;
+    this.#prompt = this.#base = undefined;
     void this.#embed();
   }
 
   /** Another prompt; without one there is nothing to do. It waits for the model and the photo if it must. */
-  segment(prompt: Prompt | undefined): void {
+  segment(prompt: Prompt | undefined, base?: Mask): void {
     this.#segmenting.abort();
     this.#prompt = prompt;
+    this.#base = base;
     void this.#segment();
+  }
+
+  /** The mask at a point, if there is a photo: a newer point takes the place of one that waits. */
+  async preview(at: Point): Promise<Mask | undefined> {
+    const masks = await this.#image?.segment({ points: [at] }, { latest: true, signal: this.#embedding.signal });
+    return masks?.[0];
+  }
+
+  /** Begins to look for everything, if there is a photo to look at. Another photo or model stops it. */
+  everything({ signal, ...options }: EverythingRunOptions): Everything | undefined {
+    this.segment(undefined);
+    const gone = this.#embedding.signal;
+    return this.#image?.everything({ ...options, signal: signal === undefined ? gone : AbortSignal.any([signal, gone]) });
   }
 
   async #embed(afterCrash = false): Promise<void> {
@@ -79,15 +106,16 @@ export class Engine {
 
   async #segment(): Promise<void> {
     const image = this.#image;
-    if (image === undefined || this.#prompt === undefined) return;
+    const prompt = this.#prompt;
+    if (image === undefined || prompt === undefined) return;
     const { signal } = (this.#segmenting = new AbortController());
     this.#events.decoding();
     const begun = performance.now();
     try {
-      const masks = await image.segment(this.#prompt, { signal, latest: true });
-      const [best, ...rest] = masks;
-      for (const mask of rest) mask.free();
-      if (best !== undefined) this.#events.decoded(best, performance.now() - begun);
+      const { points = [], labels = [] } = prompt;
+      const options = { signal, latest: true };
+      const masks = await (this.#base?.refine({ points, labels }, options) ?? image.segment(prompt, options));
+      this.#events.decoded(masks, performance.now() - begun);
     } catch (error) {
       this.#recover(error, false);
     }
@@ -110,5 +138,7 @@ export class Engine {
     this.#segmenting.abort();
     this.#image?.free();
     this.#image = undefined;
+    // A mask can be refined only as long as its image is there.
+    if (this.#base !== undefined) this.#prompt = this.#base = undefined;
   }
 }

@@ -47,11 +47,11 @@ ${lines.join("")}  },
   }
 
   #input(): Omit<TinySamInput, "image_url"> {
-    const { points, labels, box } = this.#source.prompt();
+    const { points, labels, box, boxes = box === undefined ? [] : [box] } = this.#source.prompt();
     const round = (numbers: readonly number[]) => numbers.map(Math.round);
     return {
       size: this.#source.size(),
-      ...(box === undefined ? {} : { box_prompt: [round(box) as unknown as typeof box] }),
+      ...(boxes.length === 0 ? {} : { box_prompt: boxes.map((one) => round(one) as unknown as typeof one) }),
       ...(points === undefined ? {} : { point_prompt: points.map((point) => round(point) as unknown as typeof point) }),
       ...(labels === undefined ? {} : { point_label: labels }),
       ...(box === undefined || points === undefined ? {} : { combine: "joint" }),

@@ -7,6 +7,8 @@ export interface Commands extends Gestures {
   undo(): void;
   redo(): void;
   clear(): void;
+  everything(): void;
+  refine(): void;
   say(words: string): void;
 }
 
@@ -29,9 +31,10 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
     const step = fast ? 40 : 8;
     at = view.toPhoto(x + dx * step, y + dy * step);
     viewer.setCrosshair(at);
+    commands.hover(at);
     if (corner !== undefined) viewer.setDraft(between(corner, at));
   };
-  const toggleBox = () => {
+  const toggleBox = (more: boolean) => {
     at ??= centre();
     viewer.setCrosshair(at);
     if (corner === undefined) {
@@ -41,7 +44,7 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
     const box = between(corner, at);
     corner = undefined;
     viewer.setDraft(undefined);
-    if (box[2] >= 1 && box[3] >= 1) commands.box(box);
+    if (box[2] >= 1 && box[3] >= 1) commands.box(box, more);
   };
   const zoom = (factor: number) => {
     const [x, y] = view.toCanvas(at ?? centre());
@@ -57,7 +60,9 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
     else if (event.ctrlKey || event.metaKey) return;
     else if (arrow !== undefined) move(arrow, event.shiftKey);
     else if (key === "enter" || key === " ") commands.point((at ??= centre()), event.altKey ? 0 : 1);
-    else if (key === "b") toggleBox();
+    else if (key === "b") toggleBox(event.shiftKey);
+    else if (key === "e") commands.everything();
+    else if (key === "r") commands.refine();
     else if (key === "escape") {
       corner = undefined;
       viewer.setDraft(undefined);

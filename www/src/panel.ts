@@ -1,5 +1,6 @@
 import { TinySamError, type DeviceChoice, type Mask, type Progress } from "tinysam";
 import { element, fillFacts, megabytes, milliseconds } from "./dom.js";
+import type { Stage } from "./stage.js";
 
 /** How long each phase took, in milliseconds. */
 export interface Timings {
@@ -27,9 +28,10 @@ export class Panel {
   readonly #busyText = element("busy-text", HTMLElement);
   readonly #maskHint = element("mask-hint", HTMLElement);
   readonly #maskFacts = element("mask-facts", HTMLElement);
-  readonly #maskActions = element("mask-actions", HTMLElement);
+  readonly #refine = element("refine", HTMLButtonElement);
   readonly #machine = element("machine-facts", HTMLElement);
   readonly #announce = element("announce", HTMLElement);
+  #mask: Mask | undefined;
   #downloadBegun: number | undefined;
 
   showProgress({ phase, loaded, total }: Progress): void {
@@ -74,10 +76,16 @@ export class Panel {
     this.#busyText.textContent = words ?? "";
   }
 
-  showMask(mask: Mask | undefined): void {
-    this.#maskHint.hidden = mask !== undefined;
-    this.#maskFacts.hidden = this.#maskActions.hidden = mask === undefined;
-    if (mask === undefined) return;
+  /** The picked mask's measures, and what can be done now. */
+  showStage({ layers, isPicking, isRefining }: Stage): void {
+    const mask = layers.picked?.mask;
+    const mode = isRefining ? "refine" : isPicking ? "pick" : mask === undefined ? "mark" : "";
+    for (const hint of this.#maskHint.children) if (hint instanceof HTMLElement) hint.hidden = hint.dataset.mode !== mode;
+    this.#refine.hidden = !isRefining && !(isPicking && mask !== undefined);
+    this.#refine.textContent = isRefining ? "Done" : "Refine";
+    this.#maskFacts.hidden = mask === undefined;
+    if (mask === undefined || mask === this.#mask) return;
+    this.#mask = mask;
     const share = (100 * mask.area) / (mask.width * mask.height);
     fillFacts(this.#maskFacts, [
       ["Score", mask.score.toFixed(3)],

@@ -19,6 +19,18 @@ export async function fetchPhoto(address: string, name: string): Promise<Photo> 
   return readPhoto(await response.blob(), name);
 }
 
+/** A photo from anywhere, as far as its host lets other pages read it. */
+export async function fetchFromUrl(address: string): Promise<Photo> {
+  const name = decodeURIComponent(address.split(/[?#]/)[0]?.split("/").pop() || address);
+  try {
+    return await fetchPhoto(address, name);
+  } catch (error) {
+    // All that fetch says of a host that cannot be reached, or that does not allow it.
+    if (!(error instanceof TypeError)) throw error;
+    throw new Error(`“${name}” cannot be read: its host does not answer, or does not let other pages read it (CORS). Save the photo and drop it here.`);
+  }
+}
+
 export async function readPhoto(blob: Blob, name: string): Promise<Photo> {
   try {
     return { name, blob, pixels: await createImageBitmap(blob) };

@@ -4,7 +4,10 @@ import type { Viewer } from "./viewer.js";
 /** What pointers on the canvas mean. */
 export interface Gestures {
   point(at: Point, label: Label): void;
-  box(box: Box): void;
+  /** A box of its own, or one more beside those before. */
+  box(box: Box, more: boolean): void;
+  /** The pointer rests on the photo here, or has left it. Fingers do not hover. */
+  hover(at: Point | undefined): void;
 }
 
 /** Further than this a press is a drag, in CSS pixels. */
@@ -57,6 +60,7 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
   canvas.addEventListener("pointermove", (event) => {
     const { offsetX: x, offsetY: y } = event;
     if (fingers.size === 2 && fingers.has(event.pointerId)) return pinch(event.pointerId, x, y);
+    if (press === undefined && event.pointerType !== "touch") gestures.hover(view.contains(x, y) ? view.toPhoto(x, y) : undefined);
     if (press?.id !== event.pointerId) return;
     if (press.pans) {
       view.pan(event.movementX, event.movementY);
@@ -74,8 +78,10 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
     if (pans) return;
     if (!dragging) return gestures.point(view.toPhoto(x, y), label);
     const box = between(view.toPhoto(x, y), view.toPhoto(event.offsetX, event.offsetY));
-    if (box[2] >= 1 && box[3] >= 1) gestures.box(box);
+    if (box[2] >= 1 && box[3] >= 1) gestures.box(box, event.shiftKey);
   });
+
+  canvas.addEventListener("pointerleave", () => gestures.hover(undefined));
 
   canvas.addEventListener("pointercancel", (event) => {
     fingers.delete(event.pointerId);

@@ -3,10 +3,11 @@ import type { Box, Label, Point, Prompt } from "tinysam";
 /** What the user has marked: an immutable value, so that undo is a list of them. */
 export interface Marks {
   readonly points: readonly { readonly at: Point; readonly label: Label }[];
-  readonly box: Box | undefined;
+  /** One of them goes with the points; several are a batch, without points. */
+  readonly boxes: readonly Box[];
 }
 
-const NOTHING: Marks = { points: [], box: undefined };
+const NOTHING: Marks = { points: [], boxes: [] };
 
 /** The marks with their history. */
 export class Prompts {
@@ -32,7 +33,7 @@ export class Prompts {
   }
 
   get isEmpty(): boolean {
-    return this.#now === NOTHING || (this.#now.points.length === 0 && this.#now.box === undefined);
+    return this.#now.points.length === 0 && this.#now.boxes.length === 0;
   }
 
   addPoint(at: Point, label: Label): void {
@@ -41,7 +42,12 @@ export class Prompts {
 
   /** A new box is a new object: it starts over. */
   setBox(box: Box): void {
-    this.#set({ points: [], box });
+    this.#set({ points: [], boxes: [box] });
+  }
+
+  /** One more object beside those of the boxes before. */
+  addBox(box: Box): void {
+    this.#set({ points: [], boxes: [...this.#now.boxes, box] });
   }
 
   clear(): void {
@@ -74,7 +80,9 @@ export class Prompts {
 
   /** The marks as the package's prompt. */
   prompt(): Prompt {
-    const { points, box } = this.#now;
+    const { points, boxes } = this.#now;
+    const [box, another] = boxes;
+    if (another !== undefined) return { boxes };
     return {
       ...(points.length > 0 ? { points: points.map(({ at }) => at), labels: points.map(({ label }) => label) } : {}),
       ...(box === undefined ? {} : { box }),

@@ -1,17 +1,19 @@
 import type { Box, Point } from "tinysam";
+import type { Layer, Layers } from "./layers.js";
 import type { Marks } from "./prompts.js";
 import { View } from "./view.js";
 
 const FILL = "rgb(59 130 246 / 0.45)";
 
-/** Draws the photo, the mask and the marks, once per frame and only when something changed. */
+/** Draws the photo, the masks and the marks, once per frame and only when something changed. */
 export class Viewer {
   readonly view = new View();
   readonly canvas: HTMLCanvasElement;
   readonly #context: CanvasRenderingContext2D;
   #photo: ImageBitmap | undefined;
-  #mask: Path2D | undefined;
-  #marks: Marks = { points: [], box: undefined };
+  #layers: Layers | undefined;
+  #marks: Marks = { points: [], boxes: [] };
+  #preview: Path2D | undefined;
   #draft: Box | undefined;
   #crosshair: Point | undefined;
   #frame = 0;
@@ -28,13 +30,19 @@ export class Viewer {
     this.#photo?.close();
     this.#photo = photo;
     this.view.setPhoto(photo.width, photo.height);
-    this.setMask(undefined);
     this.#crosshair = undefined;
+    this.redraw();
   }
 
-  /** The mask's outlines in the photo's pixels, holes among them. */
-  setMask(outlines: Path2D | undefined): void {
-    this.#mask = outlines;
+  /** The masks to draw; they are read at each frame. */
+  setLayers(layers: Layers): void {
+    this.#layers = layers;
+    this.redraw();
+  }
+
+  /** What a click would make. */
+  setPreview(outlines: Path2D | undefined): void {
+    this.#preview = outlines;
     this.redraw();
   }
 
@@ -83,28 +91,52 @@ export class Viewer {
     context.imageSmoothingEnabled = scale * ratio < 4;
     context.imageSmoothingQuality = "high";
     context.drawImage(this.#photo, 0, 0);
-    if (this.#mask !== undefined) this.#drawMask(this.#mask);
+    if (this.#preview !== undefined) this.#drawPreview(this.#preview);
+    if (this.#layers !== undefined) this.#drawLayers(this.#layers);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.#drawMarks();
   }
 
-  #drawMask(outlines: Path2D): void {
+  #drawLayers({ all, picked, lit }: Layers): void {
+    const [only, another] = all;
+    if (only !== undefined && another === undefined) return this.#drawMask(only.outlines, FILL, "#1d4ed8");
+    // Large ones first: what is small would not be seen below them.
+    const others = all.filter((layer) => layer !== picked && layer !== lit).sort((a, b) => b.mask.area - a.mask.area);
+    for (const { outlines, hue } of others) {
+      this.#context.fillStyle = `hsl(${hue} 85% 55% / ${picked === undefined ? 0.45 : 0.15})`;
+      this.#context.fill(outlines, "evenodd");
+    }
+    for (const { outlines, hue } of [picked, lit].filter((layer): layer is Layer => layer !== undefined)) {
+      this.#drawMask(outlines, `hsl(${hue} 85% 55% / 0.55)`, `hsl(${hue} 85% 35%)`);
+    }
+  }
+
+  #drawMask(outlines: Path2D, fill: string, line: string): void {
     const context = this.#context;
-    context.fillStyle = FILL;
+    context.fillStyle = fill;
     context.fill(outlines, "evenodd");
     const hairline = 1 / this.view.scale;
     context.lineJoin = "round";
     context.strokeStyle = "#fff";
     context.lineWidth = 3.5 * hairline;
     context.stroke(outlines);
-    context.strokeStyle = "#1d4ed8";
+    context.strokeStyle = line;
     context.lineWidth = 1.75 * hairline;
     context.stroke(outlines);
   }
 
+  #drawPreview(outlines: Path2D): void {
+    const context = this.#context;
+    context.fillStyle = "rgb(255 255 255 / 0.3)";
+    context.fill(outlines, "evenodd");
+    context.strokeStyle = "#fff";
+    context.lineWidth = 1.5 / this.view.scale;
+    context.stroke(outlines);
+  }
+
   #drawMarks(): void {
-    const box = this.#draft ?? this.#marks.box;
-    if (box !== undefined) this.#drawBox(box);
+    for (const box of this.#marks.boxes) this.#drawBox(box);
+    if (this.#draft !== undefined) this.#drawBox(this.#draft);
     for (const { at, label } of this.#marks.points) this.#drawPoint(at, label === 1 ? "#15a34a" : "#dc2626", label === 1);
     if (this.#crosshair !== undefined) this.#drawCrosshair(this.#crosshair);
   }

@@ -1,19 +1,6 @@
 import { readFileSync } from "node:fs";
-import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures.ts";
-
-/** The page on the CPU, small and with the test weights, ready for a click. */
-async function openPage(page: Page, address: string): Promise<void> {
-  await page.goto(`${address}/page/?weights=../models/formula.safetensors&device=cpu&size=256`);
-  await expect(page.locator("#machine-facts")).toContainText("Encode", { timeout: 60_000 });
-}
-
-async function clickPhoto(page: Page, x: number, y: number, options: { button?: "right"; modifiers?: ["Alt"] } = {}): Promise<void> {
-  const box = (await page.locator("#canvas").boundingBox())!;
-  await page.locator("#canvas").click({ position: { x: box.width * x, y: box.height * y }, ...options });
-}
-
-const score = (page: Page) => page.locator("#mask-facts dd").first();
+import { clickPhoto, openPage, score } from "../page.ts";
 
 test("click, exclude, box, undo, clear, save", async ({ page, address }) => {
   await openPage(page, address);

@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import type { Page } from "@playwright/test";
+import { expect, test } from "../fixtures.ts";
+import { clickPhoto, dragPhoto, openPage, score } from "../page.ts";
+
+/** What a button hands to the user. */
+async function saved(page: Page, id: string): Promise<{ name: string; bytes: Buffer }> {
+  const saving = page.waitForEvent("download");
+  await page.locator(id).click();
+  const download = await saving;
+  return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
+}
+
+/** A PNG's sides, its first colours and all its alphas, by the browser's own decoder. */
+async function pixels(page: Page, png: Buffer): Promise<{ width: number; height: number; rgba: string[]; alphas: number[] }> {
+  return page.evaluate(async (base64) => {
+    const bitmap = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d")!;
+    context.drawImage(bitmap, 0, 0);
+    const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+    const kinds = new Set<string>();
+    const alphas = new Set<number>();
+    for (let i = 0; i < data.length; i += 4) {
+      if (kinds.size < 50) kinds.add(String(data.slice(i, i + 4)));
+      alphas.add(data[i + 3]!);
+    }
+    return { width: bitmap.width, height: bitmap.height, rgba: [...kinds].sort(), alphas: [...alphas].sort((a, b) => a - b) };
+  }, png.toString("base64"));
+}
+
+test("several boxes are a batch, of which a click picks one; all of it can be saved and copied", async ({ page, address }) => {
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await openPage(page, address, 64);
+  await dragPhoto(page, [0.1, 0.2], [0.4, 0.5]);
+  await expect(score(page)).toBeVisible();
+  await dragPhoto(page, [0.5, 0.3], [0.9, 0.8], "Shift");
+  const masks = page.locator("#mask-list button");
+  await expect(masks).toHaveCount(2);
+  await expect(page.locator("#mask-facts")).toBeHidden();
+
+  const coco = JSON.parse((await saved(page, "#save-coco")).bytes.toString("utf8"));
+  expect(coco.annotations).toHaveLength(2);
+  expect(coco.images[0]).toMatchObject({ width: 600, height: 400 });
+  expect(coco.annotations[0].segmentation).toMatchObject({ size: [400, 600], counts: expect.any(String) });
+  const svg = (await saved(page, "#save-svg")).bytes.toString("utf8");
+  expect(svg.match(/<path fill="hsl\(/g)).toHaveLength(2);
+  expect(svg).toMatch(/^<svg [^>]*viewBox="0 0 600 400"/);
+
+  const mask = await pixels(page, (await saved(page, "#save-mask")).bytes);
+  expect(mask).toMatchObject({ width: 600, height: 400 });
+  expect(mask.rgba).toEqual(["0,0,0,255", "255,255,255,255"]);
+  const cutout = await saved(page, "#save-cutout");
+  expect(cutout.name).toBe("A cup of coffee-cutout.png");
+  const cut = await pixels(page, cutout.bytes);
+  expect(cut.alphas).toEqual([0, 255]);
+  const overlay = await pixels(page, (await saved(page, "#save-overlay")).bytes);
+  expect(overlay.alphas).toEqual([255]);
+
+  await masks.nth(1).click();
+  await page.locator("#copy-code").click();
+  await expect(page.locator("#announce")).toHaveText("The code is in the clipboard.");
+  const code = await page.evaluate(() => navigator.clipboard.readText());
+  expect(code).toMatch(/const sam = await TinySam\.load\({ weights: "\.\.\/models\/formula\.safetensors", device: "cpu", size: 64 }\);/);
+  expect(code).toMatch(/const masks = await image\.segment\({ boxes: \[\[[\d., ]+\], \[[\d., ]+\]\] }\);\nconst mask = masks\[1\];/);
+  await page.locator("#copy-cutout").click();
+  await expect(page.locator("#announce")).toHaveText("The cut-out is in the clipboard.");
+  expect(await page.evaluate(async () => (await navigator.clipboard.read())[0]!.types)).toContain("image/png");
+
+  await page.locator("#undo").click();
+  await expect(page.locator("#mask-list")).toBeHidden();
+  await expect(score(page)).toBeVisible();
+});
+
+test("the mask under a resting pointer is shown before the click, unless that is switched off", async ({ page, address }) => {
+  await openPage(page, address, 64);
+  const canvas = page.locator("#canvas");
+  const box = (await canvas.boundingBox())!;
+  const rest = async () => page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 5 });
+  const bare = await canvas.screenshot();
+  await rest();
+  await expect.poll(async () => (await canvas.screenshot()).equals(bare)).toBe(false);
+  await expect(score(page)).toBeHidden();
+  await page.mouse.move(box.x + box.width / 2, box.y - 20);
+  await expect.poll(async () => (await canvas.screenshot()).equals(bare)).toBe(true);
+
+  await page.locator("#hover-preview").uncheck();
+  await rest();
+  await page.waitForTimeout(500);
+  expect((await canvas.screenshot()).equals(bare)).toBe(true);
+  await clickPhoto(page, 0.5, 0.5);
+  await expect(score(page)).toBeVisible();
+});

@@ -1,0 +1,110 @@
+import { TinySamError, type Everything, type EverythingOptions, type EverythingProgress } from "tinysam";
+import { element } from "./dom.js";
+import type { Layers } from "./layers.js";
+import type { Panel } from "./panel.js";
+
+/** So many candidates are shown as they come: more would not be told apart, and slow the page. */
+const MOST_CANDIDATES = 150;
+
+/** Begins a run on the photo, if there is one. */
+export type Begin = (options: EverythingOptions & { signal: AbortSignal; onProgress(progress: EverythingProgress): void }) => Everything | undefined;
+
+/** Everything mode: the button, its settings and its run, whose masks come to the stage as they are found. */
+export class EverythingMode {
+  readonly #button = element("everything", HTMLButtonElement);
+  readonly #points = element("points-per-side", HTMLSelectElement);
+  readonly #score = element("least-score", HTMLInputElement);
+  readonly #stability = element("least-stability", HTMLInputElement);
+  readonly #overlap = element("most-overlap", HTMLInputElement);
+  readonly #layers: Layers;
+  readonly #panel: Panel;
+  readonly #begin: Begin;
+  #running: AbortController | undefined;
+  #holds = false;
+  #used: EverythingOptions = {};
+
+  constructor(layers: Layers, panel: Panel, begin: Begin) {
+    this.#layers = layers;
+    this.#panel = panel;
+    this.#begin = begin;
+  }
+
+  /** What the run was asked for whose masks are on the stage. */
+  get used(): EverythingOptions {
+    return this.#used;
+  }
+
+  /** The masks on the stage are those of a run. */
+  get holdsStage(): boolean {
+    return this.#holds;
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  #options(): EverythingOptions {
+    return {
+      pointsPerSide: Number(this.#points.value),
+      predIouThresh: this.#score.valueAsNumber || 0,
+      stabilityScoreThresh: this.#stability.valueAsNumber || 0,
+      boxNmsThresh: this.#overlap.valueAsNumber || 0,
+    };
+  }
+
+  allow(ready: boolean): void {
+    this.#button.disabled = !ready;
+  }
+
+  /** Stops the run; what it has found stays. */
+  stop(): void {
+    this.#running?.abort();
+  }
+
+  /** Another kind of work takes the stage: masks still on their way are not wanted. */
+  leave(): void {
+    this.#holds = false;
+    this.stop();
+  }
+
+  async start(): Promise<void> {
+    this.stop();
+    const running = new AbortController();
+    const { signal } = running;
+    const onProgress = ({ done, total }: EverythingProgress) =>
+      signal.aborted || this.#panel.showBusy(`${done} of ${total} points, ${this.#layers.all.length} masks`);
+    this.#used = this.#options();
+    const run = this.#begin({ ...this.#used, signal, onProgress });
+    if (run === undefined) return;
+    this.#running = running;
+    this.#holds = true;
+    this.#layers.clear();
+    this.#show();
+    this.#panel.showBusy("Looking at everything…");
+    try {
+      // Not one after another: while it decodes, the engine answers once a batch.
+      const shown: Promise<void>[] = [];
+      for await (const mask of run) {
+        if (shown.length < MOST_CANDIDATES) shown.push(this.#layers.add(mask));
+        else mask.free();
+      }
+      await Promise.all(shown);
+      const masks = await run;
+      if (!this.#holds || signal.aborted) masks.forEach((mask) => mask.free());
+      else await this.#layers.show(masks);
+      this.#panel.announce(masks.length === 0 ? "No mask passed the thresholds." : `${masks.length} masks found.`);
+    } catch (error) {
+      if (!(error instanceof TinySamError && error.code === "aborted")) this.#panel.showError(error);
+    } finally {
+      if (this.#running === running) {
+        this.#running = undefined;
+        this.#panel.showBusy(undefined);
+        this.#show();
+      }
+    }
+  }
+
+  #show(): void {
+    this.#button.textContent = this.isRunning ? "Stop" : "Everything";
+  }
+}

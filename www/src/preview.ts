@@ -1,0 +1,54 @@
+import { TinySamError, type Point } from "tinysam";
+import { element } from "./dom.js";
+import type { Engine } from "./engine.js";
+import { outlinesOf } from "./outlines.js";
+import type { Viewer } from "./viewer.js";
+
+/** A decode slower than this would lag behind the pointer, in milliseconds. */
+const FAST_ENOUGH_MS = 250;
+
+/** The mask that a click would make, shown under a resting pointer where the device is fast enough. */
+export class Preview {
+  readonly #switch = element("hover-preview", HTMLInputElement);
+  readonly #engine: Engine;
+  readonly #viewer: Viewer;
+  /** How long the last decode took. Before the first a preview is as good a measurement as any. */
+  #decode = 0;
+  #asked = 0;
+  /** Goes up when previews on their way are no longer wanted. */
+  #turn = 0;
+
+  constructor(engine: Engine, viewer: Viewer) {
+    this.#engine = engine;
+    this.#viewer = viewer;
+    this.#switch.addEventListener("change", () => this.hide());
+  }
+
+  measured(ms: number): void {
+    this.#decode = ms;
+  }
+
+  hide(): void {
+    this.#turn += 1;
+    this.#viewer.setPreview(undefined);
+  }
+
+  async show(at: Point): Promise<void> {
+    if (!this.#switch.checked || this.#decode > FAST_ENOUGH_MS) return;
+    const turn = this.#turn;
+    const alone = this.#asked++ === 0;
+    const begun = performance.now();
+    try {
+      const mask = await this.#engine.preview(at);
+      if (alone && mask !== undefined) this.#decode = performance.now() - begun;
+      const outlines = mask === undefined || turn !== this.#turn ? undefined : await outlinesOf(mask);
+      mask?.free();
+      if (turn === this.#turn && outlines !== undefined) this.#viewer.setPreview(outlines);
+    } catch (error) {
+      // It was overtaken by a newer one or by a click; any other error shows itself at the click.
+      if (!(error instanceof TinySamError)) throw error;
+    } finally {
+      this.#asked -= 1;
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import { TinySamError, type Box, type Label, type Mask, type Point } from "tinysam";
+import type { Engine } from "./engine.js";
+import { EverythingMode } from "./everything.js";
+import { Layers, type Layer } from "./layers.js";
+import type { Panel } from "./panel.js";
+import { Prompts } from "./prompts.js";
+
+/**
+ * What marks, masks and the engine do to each other. Marks make masks; where several masks are, by several boxes
+ * or by everything mode, a click picks one of them, and the picked one can be refined by marks of its own.
+ */
+export class Stage {
+  readonly layers: Layers;
+  readonly everything: EverythingMode;
+  readonly #engine: Engine;
+  readonly #panel: Panel;
+  readonly #changed: () => void;
+  /** The marks that are the photo's, and not a refinement's. */
+  readonly marks = new Prompts(() => this.#ask());
+  /** The mask that is being refined, as it was picked, and the marks that refine it. */
+  #refining: { readonly base: Mask; readonly marks: Prompts } | undefined;
+
+  /** Tells of every change of marks or masks. */
+  constructor(engine: Engine, panel: Panel, changed: () => void) {
+    this.#engine = engine;
+    this.#panel = panel;
+    this.#changed = changed;
+    this.layers = new Layers(changed);
+    this.everything = new EverythingMode(this.layers, panel, (options) => engine.everything(options));
+  }
+
+  get prompts(): Prompts {
+    return this.#refining?.marks ?? this.marks;
+  }
+
+  get isRefining(): boolean {
+    return this.#refining !== undefined;
+  }
+
+  /** A click picks a mask, and marks nothing. */
+  get isPicking(): boolean {
+    return !this.isRefining && (this.everything.holdsStage || this.layers.all.length > 1);
+  }
+
+  get isEmpty(): boolean {
+    return this.prompts.isEmpty && this.layers.all.length === 0 && !this.everything.isRunning && !this.isRefining;
+  }
+
+  point(at: Point, label: Label): void {
+    if (this.isPicking) this.layers.pick(this.layers.at(at));
+    else this.prompts.addPoint(at, label);
+  }
+
+  box(box: Box, more: boolean): void {
+    this.#leave();
+    if (more) this.marks.addBox(box);
+    else this.marks.setBox(box);
+  }
+
+  /** Picks this mask, or none if it was picked. */
+  pick(layer: Layer): void {
+    this.endRefinement();
+    this.layers.pick(this.layers.picked === layer ? undefined : layer);
+  }
+
+  hover(at: Point | undefined): void {
+    this.layers.light(at !== undefined && this.isPicking ? this.layers.at(at) : undefined);
+  }
+
+  /** Out of the refinement first, which stays; then everything goes. */
+  clear(): void {
+    if (this.isRefining) return this.endRefinement();
+    this.#leave();
+    this.layers.clear();
+    this.marks.clear();
+  }
+
+  /** Everything mode, or the end of its run. */
+  toggleEverything(): void {
+    if (this.everything.isRunning) return this.everything.stop();
+    this.#leave();
+    this.marks.reset();
+    void this.everything.start();
+  }
+
+  refine(): void {
+    const picked = this.layers.picked;
+    if (this.isRefining) return this.endRefinement();
+    if (picked === undefined || !this.isPicking) return;
+    this.everything.stop();
+    this.#refining = { base: picked.mask, marks: new Prompts(() => this.#ask()) };
+    this.#panel.announce("Refining the mask: mark what belongs to it and what does not.");
+    this.#changed();
+  }
+
+  endRefinement(): void {
+    const base = this.#refining?.base;
+    if (base === undefined) return;
+    this.#refining = undefined;
+    this.#engine.segment(undefined);
+    if (this.layers.picked?.mask !== base) base.free();
+    this.#changed();
+  }
+
+  /** What the engine found. */
+  decoded(masks: readonly Mask[]): void {
+    const base = this.#refining?.base;
+    const [first, ...rest] = masks;
+    if (base === undefined || first === undefined) return this.#try(this.layers.show(masks));
+    for (const mask of rest) mask.free();
+    this.#try(this.layers.replacePicked(first, base));
+  }
+
+  /** Another photo. */
+  reset(): void {
+    this.#leave();
+    this.layers.clear();
+    this.marks.reset();
+  }
+
+  /** The engine goes, and its masks with it; the marks stay for the next. */
+  forgetMasks(): void {
+    this.#leave();
+    this.layers.clear();
+    this.#ask();
+  }
+
+  #leave(): void {
+    this.everything.leave();
+    this.endRefinement();
+  }
+
+  #ask(): void {
+    const { prompts } = this;
+    const base = this.#refining?.base;
+    this.#engine.segment(prompts.isEmpty ? undefined : prompts.prompt(), base);
+    if (prompts.isEmpty && base !== undefined) this.#try(this.layers.replacePicked(base, base));
+    if (prompts.isEmpty && base === undefined) this.layers.clear();
+    this.#changed();
+  }
+
+  #try(showing: Promise<void>): void {
+    showing.catch((error: unknown) => {
+      // A mask that was replaced while it was being read is nobody's concern.
+      if (!(error instanceof TinySamError && error.code === "released")) this.#panel.showError(error);
+    });
+  }
+}
