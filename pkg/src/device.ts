@@ -66,6 +66,10 @@ async function probe(): Promise<{ adapter: string; software: boolean } | { missi
   } catch (error) {
     return { missing: `the WebGPU adapter (${name}) refused a device (${text(error)})` };
   }
+  // Nothing here is timed, but burn's runtime (cubecl-wgpu 0.11) panics in WebAssembly without this feature.
+  if (!adapter.features.has("timestamp-query")) {
+    return { missing: `the WebGPU adapter (${name}) has no timestamp queries, without which the runtime does not start` };
+  }
   return { adapter: name, software: adapter.info.isFallbackAdapter || SOFTWARE.test(name) };
 }
 

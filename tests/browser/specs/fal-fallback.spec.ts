@@ -52,7 +52,7 @@ test("without WebGPU and without fal, the CPU serves, and nothing is sent", asyn
 test("only a software adapter counts as none", async ({ door, page, standIn }) => {
   await page.addInitScript(() => {
     const info = { vendor: "google", architecture: "swiftshader", device: "", description: "", isFallbackAdapter: true };
-    const adapter = { info, requestDevice: () => Promise.resolve({ destroy() {} }) };
+    const adapter = { info, features: new Set(["timestamp-query"]), requestDevice: () => Promise.resolve({ destroy() {} }) };
     Object.defineProperty(navigator, "gpu", { value: { requestAdapter: () => Promise.resolve(adapter) } });
   });
   await door.open({ fallback: true });
@@ -66,7 +66,7 @@ test("only a software adapter counts as none", async ({ door, page, standIn }) =
 test("a refused device goes to fal", async ({ door, page }) => {
   await page.addInitScript(() => {
     const info = { vendor: "acme", architecture: "", device: "", description: "", isFallbackAdapter: false };
-    const adapter = { info, requestDevice: () => Promise.reject(new Error("no device today")) };
+    const adapter = { info, features: new Set(["timestamp-query"]), requestDevice: () => Promise.reject(new Error("no device today")) };
     Object.defineProperty(navigator, "gpu", { value: { requestAdapter: () => Promise.resolve(adapter) } });
   });
   await door.open({ fallback: true });

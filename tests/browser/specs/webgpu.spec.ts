@@ -11,15 +11,16 @@ test("a software adapter counts as none, unless it is asked for", async ({ app }
   expect(forced).toMatchObject({ kind: "webgpu", software: true, adapter: expect.stringMatching(/swiftshader/i) });
 });
 
-test("a device of the default limits and no features suffices", async ({ app, page }) => {
-  // Every WebGPU device has these limits. The adapter is made to know no others, and the device is asked for without a
-  // word about limits or features; what was granted is looked at, too.
+test("a device of the default limits suffices, without any feature that computes", async ({ app, page }) => {
+  // Every WebGPU device has these limits. The adapter is made to know no others and no feature but timestamp queries,
+  // which the runtime insists on; the device is asked for without a word about limits or features, and what was granted
+  // is looked at.
   await page.addInitScript(() => {
     const request = GPUAdapter.prototype.requestDevice;
     const granted: object[] = [];
     Object.assign(globalThis, { granted });
     let defaults: GPUSupportedLimits | undefined;
-    Object.defineProperty(GPUAdapter.prototype, "features", { get: () => new Set() });
+    Object.defineProperty(GPUAdapter.prototype, "features", { get: () => new Set(["timestamp-query"]) });
     const { get } = Object.getOwnPropertyDescriptor(GPUAdapter.prototype, "limits")!;
     Object.defineProperty(GPUAdapter.prototype, "limits", {
       get(this: GPUAdapter) {
@@ -53,6 +54,17 @@ test("a device of the default limits and no features suffices", async ({ app, pa
   const [cpu, gpu] = run.masks;
   expect(Math.abs(gpu!.score - cpu!.score)).toBeLessThan(1e-4);
   expect(difference(Uint8Array.from(gpu!.bits), Uint8Array.from(cpu!.bits), 600 * 400)).toBeLessThanOrEqual(1e-3);
+});
+
+test("an adapter without timestamp queries counts as none, with words", async ({ app, page }) => {
+  await page.addInitScript(() => Object.defineProperty(GPUAdapter.prototype, "features", { get: () => new Set() }));
+  await app.open();
+  const [auto, forced] = await page.evaluate(async () => [
+    await tinysam.chooseDevice(),
+    await tinysam.chooseDevice("webgpu").catch((error: { code: string }) => error.code),
+  ]);
+  expect(auto).toMatchObject({ kind: "cpu", reason: expect.stringMatching(/timestamp/) });
+  expect(forced).toBe("device_unavailable");
 });
 
 test("WebGPU gives the CPU's mask, and a lost GPU is got again", async ({ app, errors }) => {
