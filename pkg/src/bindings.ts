@@ -7,8 +7,8 @@ import type { Fault, LogLine, TinySamMask } from "./fal/endpoint.js";
  * @internal
  */
 export interface EngineModule {
-  /** wasm-bindgen's initialiser: fetches the `.wasm` beside the module. */
-  default(): Promise<unknown>;
+  /** wasm-bindgen's initialiser: fetches the `.wasm` beside the module, and gives what that exports. */
+  default(): Promise<{ readonly memory: WebAssembly.Memory }>;
   readonly Engine: EngineClass;
 }
 

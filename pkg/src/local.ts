@@ -9,11 +9,7 @@ import { Server } from "./server.js";
  */
 export function openLocal(kind: DeviceKind): { port: MessagePort; close: () => void } {
   const { port1, port2 } = new MessageChannel();
-  const server = new Server(port2, async () => {
-    const module = await importModule(kind);
-    await module.default();
-    return module;
-  });
+  const server = new Server(port2, () => importModule(kind));
   const closing = new AbortController();
   const watch = (error: unknown) => {
     // The page may run other modules: only a trap inside ours is our crash.

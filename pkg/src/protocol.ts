@@ -56,6 +56,8 @@ export interface Calls {
     reply: EngineRecord;
     event: Progress;
   };
+  /** Bytes of WebAssembly's memory. */
+  memory: { args: Record<string, never>; reply: number; event: never };
   embed: { args: { source: PostableImage; size: number }; reply: EmbeddingRecord; event: never };
   segment: {
     /** `refine`: the mask whose logits are the mask prompt; they need not leave the worker for it. */

@@ -73,6 +73,17 @@ export class TinySam {
   }
 
   /**
+   * Bytes of WebAssembly memory that the engine has: since such memory never shrinks, the most that it has needed.
+   * The answer comes when the engine has done with what it is at. What lies on a GPU, weights and embeddings above
+   * all, is not in it: browsers do not tell.
+   *
+   * @throws `released`, `crashed`
+   */
+  async memory(): Promise<number> {
+    return (await this.#host.start()).connection.call("memory", {});
+  }
+
+  /**
    * Runs the encoder on a picture. After a crash this starts a fresh engine with the weights loaded again.
    *
    * @throws `image_unreachable`, `image_invalid`, `image_too_large`, `option_invalid`, `aborted`, `released`,

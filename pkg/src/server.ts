@@ -31,6 +31,7 @@ export class Server {
   readonly #masks = new Map<MaskId, EngineMask>();
   readonly #running = new Map<number, AbortController>();
   #engine: Engine | undefined;
+  #memory: WebAssembly.Memory | undefined;
   #lastHandle = 0;
 
   constructor(port: Port, loadModule: () => Promise<EngineModule>) {
@@ -82,10 +83,13 @@ export class Server {
     load: async ({ weights, cache, forceSoftware }, { signal, report }) => {
       report({ phase: "module" });
       const module = await this.#loadModule();
+      this.#memory = (await module.default()).memory;
       const options = { cache, forceSoftware, ...(weights.sha256 === undefined ? {} : { sha256: weights.sha256 }) };
       this.#engine = await module.Engine.load(weights.source, options, report, signal);
       return { checkpointSha256: this.#engine.checkpointSha256 };
     },
+
+    memory: () => this.#memory?.buffer.byteLength ?? 0,
 
     embed: async ({ source, size }, { signal }) => {
       if (this.#engine === undefined) throw new TinySamError("internal", "no weights are loaded");

@@ -8,10 +8,7 @@ import { Server } from "./server.js";
  * @internal
  */
 export function serveWorker(module: EngineModule): void {
-  const server = new Server(globalThis as unknown as Port, async () => {
-    await module.default();
-    return module;
-  });
+  const server = new Server(globalThis as unknown as Port, async () => module);
   // An uncaught exception reaches the page as the worker's error event; a rejection would reach nobody.
   globalThis.addEventListener("unhandledrejection", (event) => {
     if (isTrap(event.reason)) server.crash(event.reason);

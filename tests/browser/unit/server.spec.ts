@@ -32,7 +32,7 @@ function fakeModule() {
     free: () => freed.push("embedding"),
   };
   const engine = { backend: "cpu", adapter: "", checkpointSha256: "ab", embed: async () => embedding, free: () => freed.push("engine") };
-  const module = { default: async () => undefined, Engine: { load: async () => engine } } as unknown as EngineModule;
+  const module = { default: async () => ({ memory: new WebAssembly.Memory({ initial: 3 }) }), Engine: { load: async () => engine } } as unknown as EngineModule;
   return { module, freed, gate };
 }
 
@@ -101,5 +101,17 @@ test("a refinement uses the mask's logits; closing frees everything", async () =
   expect((await until(7))[6]).toMatchObject({ id: 5, error: { code: "released" } });
   server.close();
   expect(freed).toEqual(["candidate", "final", 'mask of {"mask":{"0":1,"1":2}}', "embedding", "engine"]);
+  close();
+});
+
+test("memory is the module's, and none before there is one", async () => {
+  const { module } = fakeModule();
+  const { port, until, close, load } = start(module);
+  port.postMessage({ id: 2, name: "memory", args: {} });
+  expect(await until(1)).toEqual([{ id: 2, value: 0 }]);
+  load();
+  await until(3);
+  port.postMessage({ id: 3, name: "memory", args: {} });
+  expect((await until(4))[3]).toEqual({ id: 3, value: 3 * 65_536 });
   close();
 });
