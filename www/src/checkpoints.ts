@@ -4,6 +4,8 @@ import { DEFAULT_WEIGHTS, type LoadOptions } from "tinysam";
 export interface Checkpoint {
   readonly label: string;
   readonly note: string;
+  /** What it is not good for, in few words; empty if there is nothing to warn of. */
+  readonly caution: string;
   readonly weights: Pick<LoadOptions, "weights" | "sha256">;
   /** It comes from the page's own host, so that it loads where nothing else does. */
   readonly beside: boolean;
@@ -12,6 +14,7 @@ export interface Checkpoint {
 export const OFFICIAL: Checkpoint = {
   label: "TinySAM, official",
   note: "40.7 MB from huggingface.co/xinghaochen/tinysam, its hash checked; kept for the next visit.",
+  caution: "",
   weights: { weights: DEFAULT_WEIGHTS.url, sha256: DEFAULT_WEIGHTS.sha256 },
   beside: false,
 };
@@ -26,7 +29,7 @@ export async function findCheckpoints(): Promise<Checkpoint[]> {
 }
 
 export function fromFile(file: File): Checkpoint {
-  return { label: file.name, note: "From a file of yours; it stays on this machine.", weights: { weights: file }, beside: false };
+  return { label: file.name, note: "From a file of yours; it stays on this machine.", caution: "", weights: { weights: file }, beside: false };
 }
 
 /** Does this file look like a checkpoint, and not like a photo? */
@@ -44,17 +47,18 @@ function fromPage(name: string): Checkpoint {
 
 function named(address: string, origin: string): Omit<Checkpoint, "beside"> {
   const label = lastPart(address);
-  const warning = WARNINGS.find(([name]) => name.test(label))?.[1] ?? "";
-  return { label, note: origin + warning, weights: { weights: address } };
+  const { note = "", caution = "" } = KNOWN.find(({ name }) => name.test(label)) ?? {};
+  return { label, note: `${origin} ${note}`, caution, weights: { weights: address } };
 }
 
 /** What is known of checkpoints of the project's own. */
-const WARNINGS: readonly (readonly [RegExp, string])[] = [
-  [/formula/i, " Random test weights: everything runs, but the masks mean nothing."],
-  [
-    /tinysam-synthetic/i,
-    " Trained by this project for 41 minutes on drawn scenes, not TinySAM's own weights: good for trying the page, not for cutting anything out.",
-  ],
+const KNOWN: readonly { readonly name: RegExp; readonly note: string; readonly caution: string }[] = [
+  { name: /formula/i, note: "Random test weights: everything runs, but the masks mean nothing.", caution: "random: its masks mean nothing" },
+  {
+    name: /tinysam-synthetic/i,
+    note: "Trained by this project on drawn scenes, not TinySAM’s own weights: good for trying the page, not for cutting anything out.",
+    caution: "for trying the page only",
+  },
 ];
 
 function lastPart(address: string): string {

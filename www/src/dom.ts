@@ -5,6 +5,11 @@ export function element<T extends HTMLElement>(id: string, type: new () => T): T
   return found;
 }
 
+/** Does something when this button is clicked. */
+export function onClick(id: string, act: () => void): void {
+  element(id, HTMLButtonElement).addEventListener("click", act);
+}
+
 /** Fills a description list with names and values. */
 export function fillFacts(list: HTMLElement, facts: readonly (readonly [name: string, value: string])[]): void {
   list.replaceChildren(
@@ -34,5 +39,9 @@ export function megabytes(bytes: number): string {
 }
 
 export function milliseconds(ms: number): string {
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`;
+  return ms < 1000 ? `${Math.round(ms)} ms` : seconds(ms);
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`;
 }

@@ -10,11 +10,12 @@ import {
   type Prompt,
   type SamImage,
 } from "tinysam";
+import { PhaseClock, type PhaseTimes } from "./phases.js";
 
 /** What the page shows of the engine's work. Times are in milliseconds. */
 export interface EngineEvents {
   progress(progress: Progress): void;
-  loaded(sam: TinySam, ms: number): void;
+  loaded(sam: TinySam, ms: number, phases: PhaseTimes): void;
   encoding(): void;
   encoded(image: SamImage, ms: number): void;
   decoding(): void;
@@ -48,10 +49,16 @@ export class Engine {
     this.#sam?.free();
     this.#sam = undefined;
     const begun = performance.now();
+    const clock = new PhaseClock();
+    const onProgress = (progress: Progress) => {
+      clock.at(progress.phase);
+      this.#events.progress(progress);
+    };
     try {
-      const sam = await TinySam.load({ ...options, signal, onProgress: (progress) => this.#events.progress(progress) });
+      const sam = await TinySam.load({ ...options, signal, onProgress });
+      clock.at(undefined);
       this.#sam = sam;
-      this.#events.loaded(sam, performance.now() - begun);
+      this.#events.loaded(sam, performance.now() - begun, clock.times);
     } catch (error) {
       this.#report(error);
       return signal.aborted;

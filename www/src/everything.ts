@@ -19,14 +19,19 @@ export class EverythingMode {
   readonly #layers: Layers;
   readonly #panel: Panel;
   readonly #begin: Begin;
+  readonly #changed: () => void;
+  readonly #settings = element("everything-settings", HTMLDetailsElement);
   #running: AbortController | undefined;
   #holds = false;
+  #stopped = false;
   #used: EverythingOptions = {};
 
-  constructor(layers: Layers, panel: Panel, begin: Begin) {
+  /** `changed` is told when a run begins or ends. */
+  constructor(layers: Layers, panel: Panel, begin: Begin, changed: () => void) {
     this.#layers = layers;
     this.#panel = panel;
     this.#begin = begin;
+    this.#changed = changed;
   }
 
   /** What the run was asked for whose masks are on the stage. */
@@ -43,7 +48,13 @@ export class EverythingMode {
     return this.#running !== undefined;
   }
 
-  #options(): EverythingOptions {
+  /** The run was stopped: what is on the stage are the first candidates, and not the final masks. */
+  get wasStopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** What the settings ask for. */
+  get wanted(): EverythingOptions {
     return {
       pointsPerSide: Number(this.#points.value),
       predIouThresh: this.#score.valueAsNumber || 0,
@@ -73,11 +84,12 @@ export class EverythingMode {
     const { signal } = running;
     const onProgress = ({ done, total }: EverythingProgress) =>
       signal.aborted || this.#panel.showBusy(`${done} of ${total} points, ${this.#layers.all.length} masks`);
-    this.#used = this.#options();
+    this.#used = this.wanted;
     const run = this.#begin({ ...this.#used, signal, onProgress });
     if (run === undefined) return;
     this.#running = running;
     this.#holds = true;
+    this.#stopped = false;
     this.#layers.clear();
     this.#show();
     this.#panel.showBusy("Looking at everything…");
@@ -92,12 +104,14 @@ export class EverythingMode {
       const masks = await run;
       if (!this.#holds || signal.aborted) masks.forEach((mask) => mask.free());
       else await this.#layers.show(masks);
-      this.#panel.announce(masks.length === 0 ? "No mask passed the thresholds." : `${masks.length} masks found.`);
+      if (masks.length === 0) this.#settings.open = true;
+      this.#panel.announce(masks.length === 0 ? "No mask passed the thresholds: lower them and try again." : `${masks.length} masks found.`);
     } catch (error) {
       if (!(error instanceof TinySamError && error.code === "aborted")) this.#panel.showError(error);
     } finally {
       if (this.#running === running) {
         this.#running = undefined;
+        this.#stopped = signal.aborted;
         this.#panel.showBusy(undefined);
         this.#show();
       }
@@ -106,5 +120,6 @@ export class EverythingMode {
 
   #show(): void {
     this.#button.textContent = this.isRunning ? "Stop" : "Everything";
+    this.#changed();
   }
 }

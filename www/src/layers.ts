@@ -1,4 +1,4 @@
-import type { Mask, Point } from "tinysam";
+import type { Mask, Point, Prompt } from "tinysam";
 import { outlinesOf } from "./outlines.js";
 
 /** A mask on the stage. */
@@ -8,6 +8,8 @@ export interface Layer {
   readonly outlines: Path2D;
   /** Tells it from the others, in degrees. */
   readonly hue: number;
+  /** What refined it since it was found, one after another. */
+  readonly refinements: readonly Prompt[];
 }
 
 /** Neighbours in a list get hues far apart. */
@@ -73,13 +75,13 @@ export class Layers {
     });
   }
 
-  /** Puts a mask in the place of the picked one, which is freed unless it is `spared`. */
-  async replacePicked(mask: Mask, spared: Mask): Promise<void> {
+  /** Puts a mask, refined so, in the place of the picked one, which is freed unless it is `spared`. */
+  async replacePicked(mask: Mask, spared: Mask, refinements: readonly Prompt[]): Promise<void> {
     const turn = ++this.#turn;
     const outlines = await this.#outlines([mask], turn);
     const picked = this.#picked;
     if (outlines?.[0] === undefined || picked === undefined) return;
-    const layer = { mask, outlines: outlines[0], hue: picked.hue };
+    const layer = { mask, outlines: outlines[0], hue: picked.hue, refinements };
     if (picked.mask !== spared && picked.mask !== mask) picked.mask.free();
     this.#all = this.#all.map((other) => (other === picked ? layer : other));
     this.#picked = layer;
@@ -111,7 +113,7 @@ export class Layers {
   }
 
   #layer(mask: Mask, outlines: Path2D): Layer {
-    return { mask, outlines, hue: (210 + GOLDEN_ANGLE * this.#count++) % 360 };
+    return { mask, outlines, hue: (210 + GOLDEN_ANGLE * this.#count++) % 360, refinements: [] };
   }
 
   /** Undefined if something newer has come meanwhile; the masks are freed then. */

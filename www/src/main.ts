@@ -1,86 +1,127 @@
-import { TinySamError, type Point, type TinySam } from "tinysam";
-import { watchCamera } from "./camera.js";
-import { findCheckpoints, fromFile, isCheckpoint, type Checkpoint } from "./checkpoints.js";
-import { element, save } from "./dom.js";
+import { TinySamError, type Box, type Label, type Point, type TinySam } from "tinysam";
+import { Benchmark } from "./benchmark.js";
+import { isCheckpoint } from "./checkpoints.js";
+import { element, onClick } from "./dom.js";
 import { Engine } from "./engine.js";
-import { toCoco, toPng, toSvg, type Scene } from "./exports.js";
 import { FalTab } from "./fal.js";
 import { watchKeyboard } from "./keyboard.js";
+import { Machine, memoryOf, type Facts } from "./machine.js";
 import { MaskList } from "./mask-list.js";
+import { ModelChooser } from "./model-chooser.js";
 import { keepForOffline } from "./offline.js";
-import { Panel, type Timings } from "./panel.js";
-import { fetchFromUrl, fetchPhoto, readPhoto, SAMPLES, watchFiles, type Photo } from "./photos.js";
+import { Panel } from "./panel.js";
+import { PhotoChooser } from "./photo-chooser.js";
+import type { Photo } from "./photos.js";
 import { watchPointer } from "./pointer.js";
 import { Preview } from "./preview.js";
-import { toCode } from "./snippet.js";
+import { copyText, watchSaving } from "./saving.js";
+import { toCode, type Work } from "./snippet.js";
 import { Stage } from "./stage.js";
+import { Tabs } from "./tabs.js";
+import { Tools } from "./tools.js";
 import { Viewer } from "./viewer.js";
 
 const panel = new Panel();
+const machine = new Machine();
+const tools = new Tools();
+const tabs = new Tabs("mask-tab", "fal-tab", "model-tab");
 const viewer = new Viewer(element("canvas", HTMLCanvasElement));
-const chooser = element("checkpoint", HTMLSelectElement);
-const deviceChooser = element("device", HTMLSelectElement);
-const sizeChooser = element("size", HTMLSelectElement);
+const model = new ModelChooser(() => void load());
 
-let checkpoints: Checkpoint[] = [];
 let photo: Photo | undefined;
 let sam: TinySam | undefined;
-let timings: Timings = {};
+/** What was measured of the engine that runs. */
+let measured: Omit<Facts, "checkpoint" | "caution" | "size"> = {};
+/** The engine died, and is on its way back. */
+let recovering = false;
 
 const engine = new Engine({
   progress: (progress) => panel.showProgress(progress),
-  loaded(loaded, ms) {
+  loaded(loaded, ms, phases) {
     sam = loaded;
-    timings = { load: ms };
-    panel.hideProgress();
+    measured = { device: loaded.device, sha256: loaded.checkpointSha256, load: ms, phases };
+    panel.showBusy(undefined);
     showMachine();
     panel.announce("The model is ready.");
     void keepForOffline(loaded.device.kind);
   },
   encoding() {
-    stage.everything.allow(false);
+    allow(false);
     panel.showBusy("Encoding the photo…");
   },
   encoded(_image, ms) {
     panel.showBusy(undefined);
-    stage.everything.allow(true);
-    timings = { ...timings, encode: ms };
+    allow(true);
+    measured = { ...measured, encode: ms };
     showMachine();
-    panel.announce("The photo is encoded. Click on it.");
+    void showMemory();
+    if (!recovering) return panel.announce("The photo is encoded. Click on it.");
+    recovering = false;
+    panel.showError(undefined);
+    panel.notify("The engine was started again, and the photo is encoded.");
   },
   decoding: () => panel.showError(undefined),
   decoded(masks, ms) {
     preview.measured(ms);
-    timings = { ...timings, decode: ms };
+    measured = { ...measured, decode: ms };
     showMachine();
     stage.decoded(masks);
   },
   failed(error) {
     panel.showBusy(undefined);
-    panel.hideProgress();
     panel.showError(error);
-    if (error instanceof TinySamError && (error.code === "crashed" || error.code === "device_lost")) stage.forgetMasks();
+    recovering = error instanceof TinySamError && (error.code === "crashed" || error.code === "device_lost");
+    if (recovering) stage.forgetMasks();
   },
 });
 const stage = new Stage(engine, panel, showStage);
 const preview = new Preview(engine, viewer);
 const list = new MaskList(stage, () => photo?.pixels);
+const falTab = new FalTab({ photo: () => photo?.blob, work: falWork, copy: (code) => void copyText(panel, code, "The code is in the clipboard.") });
+const benchmark = new Benchmark(panel, () => sam && photo && { sam, photo, facts: facts(), everything: stage.everything.wanted });
 viewer.setLayers(stage.layers);
 
-function showMachine(): void {
-  panel.showDevice(sam?.device);
-  panel.showMachine(sam?.device, sam?.checkpointSha256 ?? "", timings);
+function allow(ready: boolean): void {
+  stage.everything.allow(ready);
+  benchmark.allow(ready);
 }
 
-const falTab = new FalTab({
-  photo: () => photo?.blob,
-  prompt: () => stage.prompts.prompt(),
-  size: () => Number(sizeChooser.value),
-  settings: () => ({
-    ...checkpoints[Number(chooser.value)]?.weights,
-    device: deviceChooser.value as "auto" | "webgpu" | "cpu",
-  }),
-});
+function facts(): Facts {
+  const { label, caution } = model.checkpoint;
+  return { checkpoint: label, caution, size: model.size, ...measured };
+}
+
+function showMachine(): void {
+  machine.show(facts());
+}
+
+async function showMemory(): Promise<void> {
+  const asked = sam;
+  const memory = asked && (await memoryOf(asked));
+  if (memory === undefined || asked !== sam) return;
+  measured = { ...measured, memory };
+  showMachine();
+}
+
+function work(): Work {
+  const { layers, everything, marks } = stage;
+  return {
+    weights: model.checkpoint.weights,
+    device: model.device,
+    size: model.size,
+    everything: everything.holdsStage ? { options: everything.used, stoppedAfter: everything.wasStopped ? layers.all.length : undefined } : undefined,
+    prompt: marks.prompt(),
+    picked: layers.all.length > 1 && layers.picked !== undefined ? layers.all.indexOf(layers.picked) : -1,
+    refinements: layers.all.map(({ refinements }) => refinements),
+  };
+}
+
+/** Where nothing is marked, fal's call finds everything. */
+function falWork(): Work {
+  const now = work();
+  const everything = now.everything ?? (stage.marks.isEmpty ? { options: stage.everything.wanted, stoppedAfter: undefined } : undefined);
+  return { ...now, everything };
+}
 
 function showStage(): void {
   const { prompts, layers } = stage;
@@ -107,154 +148,61 @@ async function openPhoto(opening: Promise<Photo>): Promise<void> {
   forgetCrosshair();
   stage.reset();
   engine.open(photo.blob);
-  for (const sample of element("samples", HTMLElement).querySelectorAll("button")) {
-    sample.setAttribute("aria-pressed", String(sample.title === photo.name));
-  }
-}
-
-function takeFiles(files: readonly File[]): void {
-  const [file] = files;
-  if (file === undefined) return;
-  if (!isCheckpoint(file)) return void openPhoto(readPhoto(file, file.name));
-  checkpoints = [fromFile(file), ...checkpoints];
-  listCheckpoints();
-  void load();
-}
-
-function listCheckpoints(): void {
-  chooser.replaceChildren(...checkpoints.map(({ label }, i) => new Option(label, String(i))));
+  chooser.show(photo.name);
 }
 
 async function load(): Promise<void> {
-  const chosen = Number(chooser.value);
-  const checkpoint = checkpoints[chosen];
-  if (checkpoint === undefined) return;
   sam = undefined;
-  timings = {};
-  stage.everything.allow(false);
+  measured = {};
+  recovering = false;
+  allow(false);
   stage.forgetMasks();
-  falTab.showCode();
   showMachine();
+  model.showNote();
   panel.showError(undefined);
   panel.showBusy(undefined);
-  element("checkpoint-note", HTMLElement).textContent = checkpoint.note;
-  const device = deviceChooser.value as "auto" | "webgpu" | "cpu";
-  const loaded = await engine.load({ ...checkpoint.weights, device, size: Number(sizeChooser.value) });
+  if (await engine.load(model.options)) return;
   // Where only the page's own host is reached, the checkpoint beside the page lets it be tried.
-  const spare = checkpoints.findIndex(({ beside }) => beside);
-  if (loaded || checkpoint.beside || spare < 0 || element("error", HTMLElement).dataset.code !== "checkpoint_unreachable") return;
-  chooser.value = String(spare);
+  if (panel.errorCode !== "checkpoint_unreachable" || !model.chooseSpare()) return;
+  panel.notify("The checkpoint cannot be reached from here: the one beside the page takes its place.");
   await load();
 }
 
 const commands = {
-  point: stage.point.bind(stage),
-  box: stage.box.bind(stage),
+  point: (at: Point, label: Label) => stage.point(at, tools.chosen === "exclude" ? 0 : label),
+  box: (box: Box, more: boolean) => stage.box(box, more || tools.chosen === "boxes"),
   hover(at: Point | undefined) {
     stage.hover(at);
-    if (at !== undefined && stage.isEmpty) void preview.show(at);
+    if (at !== undefined && stage.isEmpty && tools.chosen !== "exclude") void preview.show(at);
     else preview.hide();
   },
   undo: () => stage.prompts.undo(),
   redo: () => stage.prompts.redo(),
   clear: () => stage.clear(),
-  everything: () => stage.toggleEverything(),
+  everything() {
+    tabs.show("mask-tab");
+    stage.toggleEverything();
+  },
   refine: () => stage.refine(),
   say: (words: string) => panel.announce(words),
 };
 watchPointer(viewer, commands);
 const forgetCrosshair = watchKeyboard(viewer, commands);
-watchFiles(document.body, takeFiles);
-watchCamera((taken) => void openPhoto(taken));
-element("url-form", HTMLFormElement).addEventListener("submit", (event) => {
-  event.preventDefault();
-  void openPhoto(fetchFromUrl(element("photo-url", HTMLInputElement).value));
-});
-
-function onClick(id: string, act: () => void): void {
-  element(id, HTMLButtonElement).addEventListener("click", act);
-}
-onClick("undo", commands.undo);
-onClick("redo", commands.redo);
-onClick("clear", commands.clear);
-onClick("everything", commands.everything);
-onClick("refine", commands.refine);
+for (const id of ["undo", "redo", "clear", "everything", "refine"] as const) onClick(id, commands[id]);
 onClick("zoom-in", () => (viewer.view.zoom(1.4), viewer.redraw()));
 onClick("zoom-out", () => (viewer.view.zoom(1 / 1.4), viewer.redraw()));
 onClick("zoom-fit", () => (viewer.view.fit(), viewer.redraw()));
+onClick("device-chip", () => tabs.show("model-tab"));
 
-/** Does something with the picked mask, or with all of them. */
-async function withMasks(act: (scene: Scene) => Promise<void>): Promise<void> {
-  const layers = stage.layers.chosen;
-  if (photo === undefined || layers.length === 0) return;
-  try {
-    await act({ name: photo.name, pixels: photo.pixels, layers });
-  } catch (error) {
-    panel.showError(error);
-  }
-}
+watchSaving(panel, () => photo && { name: photo.name, pixels: photo.pixels, layers: stage.layers.chosen }, () => toCode(work()));
+// The settings of everything are in fal's call.
+element("everything-settings", HTMLElement).addEventListener("input", () => falTab.showCode());
 
-function onSave(id: string, ending: string, make: (scene: Scene) => Promise<Blob>): void {
-  onClick(id, () => void withMasks(async (scene) => save(await make(scene), `${scene.name.replace(/\.\w+$/, "")}${ending}`)));
-}
-for (const kind of ["cutout", "mask", "overlay"] as const) onSave(`save-${kind}`, `-${kind}.png`, (scene) => toPng(kind, scene));
-onSave("save-coco", "-coco.json", toCoco);
-onSave("save-svg", ".svg", toSvg);
-onClick("copy-cutout", () => void withMasks(async (scene) => {
-  // The promise goes in, and not the picture: Safari asks for the clipboard within the click.
-  await navigator.clipboard.write([new ClipboardItem({ "image/png": toPng("cutout", scene) })]);
-  panel.announce("The cut-out is in the clipboard.");
-}));
-onClick("copy-code", () => void withMasks(async () => {
-  await navigator.clipboard.writeText(snippet());
-  panel.announce("The code is in the clipboard.");
-}));
-
-function snippet(): string {
-  const { layers, everything, marks, prompts, isRefining } = stage;
-  return toCode({
-    weights: checkpoints[Number(chooser.value)]?.weights ?? {},
-    device: deviceChooser.value,
-    size: Number(sizeChooser.value),
-    everything: everything.holdsStage ? everything.used : undefined,
-    prompt: marks.prompt(),
-    picked: layers.picked === undefined ? -1 : layers.all.indexOf(layers.picked),
-    refinement: isRefining ? prompts.prompt() : undefined,
-  });
-}
-
-for (const id of ["photo-file", "checkpoint-file"]) {
-  const input = element(id, HTMLInputElement);
-  input.addEventListener("change", () => {
-    takeFiles([...(input.files ?? [])]);
-    input.value = "";
-  });
-}
-for (const select of [chooser, deviceChooser, sizeChooser]) select.addEventListener("change", () => void load());
-
-element("samples", HTMLElement).append(
-  ...SAMPLES.map(({ file, title }) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.title = title;
-    const picture = new Image();
-    picture.src = `./photos/${file}`;
-    picture.alt = title;
-    button.append(picture);
-    button.addEventListener("click", () => void openPhoto(fetchPhoto(picture.src, title)));
-    return button;
-  }),
-);
-
-// `?device=cpu&size=256&weights=…` set the page up, for tests and for links.
-const asked = new URLSearchParams(location.search);
-const size = Number(asked.get("size"));
-if (size >= 64 && size < 256 && size % 64 === 0) sizeChooser.prepend(new Option(String(size)));
-for (const [name, select] of [["device", deviceChooser], ["size", sizeChooser]] as const) {
-  const value = asked.get(name);
-  if ([...select.options].some((option) => option.value === value)) select.value = value ?? select.value;
-}
-void openPhoto(fetchPhoto(`./photos/${SAMPLES[0].file}`, SAMPLES[0].title));
-checkpoints = await findCheckpoints();
-listCheckpoints();
+const chooser = new PhotoChooser((opening) => void openPhoto(opening), (file) => !isCheckpoint(file), (file) => {
+  model.add(file);
+  void load();
+});
+chooser.openFirst();
+showMachine();
+await model.find();
 await load();

@@ -21,6 +21,8 @@ interface Press {
   readonly y: number;
   readonly label: Label;
   readonly pans: boolean;
+  /** It began on the photo: a box may begin beside it, a point may not. */
+  readonly inside: boolean;
   dragging: boolean;
 }
 
@@ -45,14 +47,15 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
     if (event.pointerType === "touch") fingers.set(event.pointerId, { x, y });
     if (fingers.size > 1) return cancel();
     const pans = event.button === 1;
-    if (!pans && !view.contains(x, y)) return;
     const label: Label = event.button === 2 || event.altKey ? 0 : 1;
-    const started: Press = { id: event.pointerId, x, y, label, pans, dragging: false };
+    const started: Press = { id: event.pointerId, x, y, label, pans, inside: view.contains(x, y), dragging: false };
     press = started;
-    if (event.pointerType !== "touch") return;
+    if (event.pointerType !== "touch" || !started.inside) return;
     longPress = window.setTimeout(() => {
       if (press !== started || started.dragging) return;
       cancel();
+      // The finger covers the place: it is told that it was understood.
+      navigator.vibrate?.(15);
       gestures.point(view.toPhoto(x, y), 0);
     }, LONG_PRESS_MS);
   });
@@ -73,10 +76,10 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
   canvas.addEventListener("pointerup", (event) => {
     fingers.delete(event.pointerId);
     if (press?.id !== event.pointerId) return;
-    const { x, y, label, dragging, pans } = press;
+    const { x, y, label, dragging, pans, inside } = press;
     cancel();
     if (pans) return;
-    if (!dragging) return gestures.point(view.toPhoto(x, y), label);
+    if (!dragging) return inside ? gestures.point(view.toPhoto(x, y), label) : undefined;
     const box = between(view.toPhoto(x, y), view.toPhoto(event.offsetX, event.offsetY));
     if (box[2] >= 1 && box[3] >= 1) gestures.box(box, event.shiftKey);
   });

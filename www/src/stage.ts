@@ -1,4 +1,4 @@
-import { TinySamError, type Box, type Label, type Mask, type Point } from "tinysam";
+import { TinySamError, type Box, type Label, type Mask, type Point, type Prompt } from "tinysam";
 import type { Engine } from "./engine.js";
 import { EverythingMode } from "./everything.js";
 import { Layers, type Layer } from "./layers.js";
@@ -17,8 +17,8 @@ export class Stage {
   readonly #changed: () => void;
   /** The marks that are the photo's, and not a refinement's. */
   readonly marks = new Prompts(() => this.#ask());
-  /** The mask that is being refined, as it was picked, and the marks that refine it. */
-  #refining: { readonly base: Mask; readonly marks: Prompts } | undefined;
+  /** The mask that is being refined, as it was picked, what refined it before, and the marks that do now. */
+  #refining: { readonly base: Mask; readonly before: readonly Prompt[]; readonly marks: Prompts } | undefined;
 
   /** Tells of every change of marks or masks. */
   constructor(engine: Engine, panel: Panel, changed: () => void) {
@@ -26,7 +26,7 @@ export class Stage {
     this.#panel = panel;
     this.#changed = changed;
     this.layers = new Layers(changed);
-    this.everything = new EverythingMode(this.layers, panel, (options) => engine.everything(options));
+    this.everything = new EverythingMode(this.layers, panel, (options) => engine.everything(options), changed);
   }
 
   get prompts(): Prompts {
@@ -48,11 +48,13 @@ export class Stage {
 
   point(at: Point, label: Label): void {
     if (this.isPicking) this.layers.pick(this.layers.at(at));
-    else this.prompts.addPoint(at, label);
+    else this.prompts.addPoint([tenths(at[0]), tenths(at[1])], label);
   }
 
-  box(box: Box, more: boolean): void {
+  box([x, y, width, height]: Box, more: boolean): void {
     this.#leave();
+    // Its sides are rounded down, so that it ends inside the photo.
+    const box: Box = [tenths(x), tenths(y), tenths(width - 0.05), tenths(height - 0.05)];
     if (more) this.marks.addBox(box);
     else this.marks.setBox(box);
   }
@@ -88,7 +90,7 @@ export class Stage {
     if (this.isRefining) return this.endRefinement();
     if (picked === undefined || !this.isPicking) return;
     this.everything.stop();
-    this.#refining = { base: picked.mask, marks: new Prompts(() => this.#ask()) };
+    this.#refining = { base: picked.mask, before: picked.refinements, marks: new Prompts(() => this.#ask()) };
     this.#panel.announce("Refining the mask: mark what belongs to it and what does not.");
     this.#changed();
   }
@@ -104,11 +106,11 @@ export class Stage {
 
   /** What the engine found. */
   decoded(masks: readonly Mask[]): void {
-    const base = this.#refining?.base;
+    const refining = this.#refining;
     const [first, ...rest] = masks;
-    if (base === undefined || first === undefined) return this.#try(this.layers.show(masks));
+    if (refining === undefined || first === undefined) return this.#try(this.layers.show(masks));
     for (const mask of rest) mask.free();
-    this.#try(this.layers.replacePicked(first, base));
+    this.#try(this.layers.replacePicked(first, refining.base, [...refining.before, refining.marks.prompt()]));
   }
 
   /** Another photo. */
@@ -132,10 +134,10 @@ export class Stage {
 
   #ask(): void {
     const { prompts } = this;
-    const base = this.#refining?.base;
-    this.#engine.segment(prompts.isEmpty ? undefined : prompts.prompt(), base);
-    if (prompts.isEmpty && base !== undefined) this.#try(this.layers.replacePicked(base, base));
-    if (prompts.isEmpty && base === undefined) this.layers.clear();
+    const refining = this.#refining;
+    this.#engine.segment(prompts.isEmpty ? undefined : prompts.prompt(), refining?.base);
+    if (prompts.isEmpty && refining !== undefined) this.#try(this.layers.replacePicked(refining.base, refining.base, refining.before));
+    if (prompts.isEmpty && refining === undefined) this.layers.clear();
     this.#changed();
   }
 
@@ -145,4 +147,9 @@ export class Stage {
       if (!(error instanceof TinySamError && error.code === "released")) this.#panel.showError(error);
     });
   }
+}
+
+/** Marks are true to a tenth of a pixel, so that code can say them in few digits and mean the same mask. */
+function tenths(pixels: number): number {
+  return Math.round(10 * pixels) / 10;
 }
