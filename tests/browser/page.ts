@@ -36,3 +36,18 @@ export async function everything(page: Page, grid = "8"): Promise<void> {
   await page.locator("#most-overlap").fill("1");
   await page.locator("#everything").click();
 }
+
+/** Opens a tab of the panel. */
+export async function openTab(page: Page, name: "Masks" | "fal" | "Model"): Promise<void> {
+  await page.getByRole("tab", { name }).click();
+}
+
+/** What code the page copies, by this button. */
+export async function copied(page: Page, button: string): Promise<string> {
+  await page.evaluate(() => navigator.clipboard.writeText(""));
+  await page.locator(button).click();
+  await expect(page.locator("#announce")).toBeVisible();
+  let text = "";
+  await expect.poll(async () => (text = await page.evaluate(() => navigator.clipboard.readText()))).not.toBe("");
+  return text;
+}

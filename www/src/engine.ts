@@ -20,7 +20,9 @@ export interface EngineEvents {
   encoded(image: SamImage, ms: number): void;
   decoding(): void;
   /** One mask, or one for each of several boxes. They belong to the receiver, who frees them. */
-  decoded(masks: Mask[], ms: number): void;
+  decoded(masks: Mask[]): void;
+  /** How long one decode took, of a prompt or of a preview. */
+  timed(ms: number): void;
   failed(error: unknown): void;
 }
 
@@ -33,6 +35,8 @@ export class Engine {
   #prompt: Prompt | undefined;
   /** The mask that the prompt refines, if it does. */
   #base: Mask | undefined;
+  /** The latest preview: a click at its point takes its mask, and need not wait for another. */
+  #preview: { readonly at: Point; readonly mask: Promise<Mask | undefined> } | undefined;
   /** Stops what the latest load, photo or prompt has made pointless. */
   #loading = new AbortController();
   #embedding = new AbortController();
@@ -82,10 +86,12 @@ export class Engine {
     void this.#segment();
   }
 
-  /** The mask at a point, if there is a photo: a newer point takes the place of one that waits. */
-  async preview(at: Point): Promise<Mask | undefined> {
-    const masks = await this.#image?.segment({ points: [at] }, { latest: true, signal: this.#embedding.signal });
-    return masks?.[0];
+  /** The mask at a point, if there is a photo, until the next is asked for: a newer point takes the place of one that waits. */
+  preview(at: Point): Promise<Mask | undefined> | undefined {
+    const masks = this.#image?.segment({ points: [at], labels: [1] }, { latest: true, signal: this.#embedding.signal });
+    this.#dropPreview();
+    this.#preview = masks && { at, mask: masks.then(([mask]) => mask) };
+    return this.#preview?.mask;
   }
 
   /** Begins to look for everything, if there is a photo to look at. Another photo or model stops it. */
@@ -117,12 +123,16 @@ export class Engine {
     if (image === undefined || prompt === undefined) return;
     const { signal } = (this.#segmenting = new AbortController());
     this.#events.decoding();
-    const begun = performance.now();
     try {
+      const previewed = this.#base === undefined ? await this.#takePreview(prompt) : undefined;
+      if (signal.aborted) return previewed?.free();
+      if (previewed !== undefined) return this.#events.decoded([previewed]);
+      const begun = performance.now();
       const { points = [], labels = [] } = prompt;
       const options = { signal, latest: true };
       const masks = await (this.#base?.refine({ points, labels }, options) ?? image.segment(prompt, options));
-      this.#events.decoded(masks, performance.now() - begun);
+      this.#events.timed(performance.now() - begun);
+      this.#events.decoded(masks);
     } catch (error) {
       this.#recover(error, false);
     }
@@ -140,7 +150,23 @@ export class Engine {
     if (!wanted) this.#events.failed(error);
   }
 
+  /** The preview's mask, if this prompt asks for just that; it is the caller's then. */
+  async #takePreview({ points: [at, ...others] = [], labels, box, boxes }: Prompt): Promise<Mask | undefined> {
+    const preview = this.#preview;
+    if (preview === undefined || at === undefined || box !== undefined || boxes !== undefined) return undefined;
+    if (others.length > 0 || labels?.[0] !== 1 || at[0] !== preview.at[0] || at[1] !== preview.at[1]) return undefined;
+    this.#preview = undefined;
+    // One that was overtaken is asked for anew.
+    return preview.mask.catch(() => undefined);
+  }
+
+  #dropPreview(): void {
+    void this.#preview?.mask.then((mask) => mask?.free(), () => undefined);
+    this.#preview = undefined;
+  }
+
   #forgetImage(): void {
+    this.#dropPreview();
     this.#embedding.abort();
     this.#segmenting.abort();
     this.#image?.free();

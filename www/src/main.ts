@@ -61,12 +61,8 @@ const engine = new Engine({
     panel.notify("The engine was started again, and the photo is encoded.");
   },
   decoding: () => panel.showError(undefined),
-  decoded(masks, ms) {
-    preview.measured(ms);
-    measured = { ...measured, decode: ms };
-    showMachine();
-    stage.decoded(masks);
-  },
+  decoded: (masks) => stage.decoded(masks),
+  timed,
   failed(error) {
     panel.showBusy(undefined);
     panel.showError(error);
@@ -75,7 +71,7 @@ const engine = new Engine({
   },
 });
 const stage = new Stage(engine, panel, showStage);
-const preview = new Preview(engine, viewer);
+const preview = new Preview(engine, viewer, timed);
 const list = new MaskList(stage, () => photo?.pixels);
 const falTab = new FalTab({ photo: () => photo?.blob, work: falWork, copy: (code) => void copyText(panel, code, "The code is in the clipboard.") });
 const benchmark = new Benchmark(panel, () => sam && photo && { sam, photo, facts: facts(), everything: stage.everything.wanted });
@@ -93,6 +89,12 @@ function facts(): Facts {
 
 function showMachine(): void {
   machine.show(facts());
+}
+
+function timed(decode: number): void {
+  preview.measured(decode);
+  measured = { ...measured, decode };
+  showMachine();
 }
 
 async function showMemory(): Promise<void> {

@@ -17,6 +17,7 @@ export class MaskList {
   constructor(stage: Stage, photo: () => ImageBitmap | undefined) {
     this.#stage = stage;
     this.#photo = photo;
+    this.#list.addEventListener("keydown", (event) => this.#walk(event));
   }
 
   /** Shows the masks as they are now; a single one needs no list. */
@@ -35,11 +36,23 @@ export class MaskList {
       const item = this.#items.get(layer) ?? this.#make(layer);
       if (this.#list.children[i] !== item) this.#list.insertBefore(item, this.#list.children[i] ?? null);
       item.classList.toggle("is-lit", layer === lit);
-      item.firstElementChild?.setAttribute("aria-pressed", String(layer === picked));
+      const button = item.firstElementChild;
+      button?.setAttribute("aria-pressed", String(layer === picked));
+      // One stop for the Tab key, and not a hundred: arrows go on from there.
+      if (button instanceof HTMLElement) button.tabIndex = layer === (picked ?? all[0]) ? 0 : -1;
     });
     // Only when it changes: else the list could not be scrolled while masks arrive.
     if (picked !== this.#picked && picked !== undefined) this.#bringIntoSight(this.#items.get(picked));
     this.#picked = picked;
+  }
+
+  #walk(event: KeyboardEvent): void {
+    const buttons = [...this.#list.querySelectorAll("button")];
+    const from = buttons.findIndex((button) => button === document.activeElement);
+    const to = { ArrowRight: from + 1, ArrowDown: from + 1, ArrowLeft: from - 1, ArrowUp: from - 1, Home: 0, End: buttons.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    buttons[to]?.focus();
   }
 
   /** The list alone scrolls: if the page did, the photo would move away under the pointer. */
@@ -57,6 +70,7 @@ export class MaskList {
     button.type = "button";
     const share = (100 * mask.area) / (mask.width * mask.height);
     const words = document.createElement("span");
+    button.setAttribute("aria-label", `Mask, score ${mask.score.toFixed(3)}, ${share.toFixed(1)} percent of the photo`);
     words.textContent = `${mask.score.toFixed(3)} · ${share < 0.1 ? "< 0.1" : share.toFixed(1)} %`;
     button.title = `Score ${mask.score.toFixed(3)}, ${mask.area.toLocaleString("en")} px`;
     button.append(thumbnail(this.#photo(), layer), words);

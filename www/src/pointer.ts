@@ -1,4 +1,5 @@
 import type { Box, Label, Point } from "tinysam";
+import { tenths } from "./view.js";
 import type { Viewer } from "./viewer.js";
 
 /** What pointers on the canvas mean. */
@@ -117,5 +118,5 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
 
 /** The box with two opposite corners. */
 export function between(a: Point, b: Point): Box {
-  return [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1])];
+  return [Math.min(a[0], b[0]), Math.min(a[1], b[1]), tenths(Math.abs(a[0] - b[0])), tenths(Math.abs(a[1] - b[1]))];
 }

@@ -12,15 +12,18 @@ export class Preview {
   readonly #switch = element("hover-preview", HTMLInputElement);
   readonly #engine: Engine;
   readonly #viewer: Viewer;
+  readonly #timed: (ms: number) => void;
   /** How long the last decode took. Before the first a preview is as good a measurement as any. */
   #decode = 0;
   #asked = 0;
   /** Goes up when previews on their way are no longer wanted. */
   #turn = 0;
 
-  constructor(engine: Engine, viewer: Viewer) {
+  /** `timed` is told how long a decode took. */
+  constructor(engine: Engine, viewer: Viewer, timed: (ms: number) => void) {
     this.#engine = engine;
     this.#viewer = viewer;
+    this.#timed = timed;
     this.#switch.addEventListener("change", () => this.hide());
   }
 
@@ -40,9 +43,8 @@ export class Preview {
     const begun = performance.now();
     try {
       const mask = await this.#engine.preview(at);
-      if (alone && mask !== undefined) this.#decode = performance.now() - begun;
+      if (alone && mask !== undefined) this.#timed(performance.now() - begun);
       const outlines = mask === undefined || turn !== this.#turn ? undefined : await outlinesOf(mask);
-      mask?.free();
       if (turn === this.#turn && outlines !== undefined) this.#viewer.setPreview(outlines);
     } catch (error) {
       // It was overtaken by a newer one or by a click; any other error shows itself at the click.

@@ -48,13 +48,11 @@ export class Stage {
 
   point(at: Point, label: Label): void {
     if (this.isPicking) this.layers.pick(this.layers.at(at));
-    else this.prompts.addPoint([tenths(at[0]), tenths(at[1])], label);
+    else this.prompts.addPoint(at, label);
   }
 
-  box([x, y, width, height]: Box, more: boolean): void {
+  box(box: Box, more: boolean): void {
     this.#leave();
-    // Its sides are rounded down, so that it ends inside the photo.
-    const box: Box = [tenths(x), tenths(y), tenths(width - 0.05), tenths(height - 0.05)];
     if (more) this.marks.addBox(box);
     else this.marks.setBox(box);
   }
@@ -147,9 +145,4 @@ export class Stage {
       if (!(error instanceof TinySamError && error.code === "released")) this.#panel.showError(error);
     });
   }
-}
-
-/** Marks are true to a tenth of a pixel, so that code can say them in few digits and mean the same mask. */
-function tenths(pixels: number): number {
-  return Math.round(10 * pixels) / 10;
 }

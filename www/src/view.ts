@@ -50,10 +50,13 @@ export class View {
     this.#keepInSight();
   }
 
-  /** From the canvas to the photo's pixels, kept inside the photo. */
+  /**
+   * From the canvas to the photo's pixels, kept inside the photo. True to a tenth of a pixel, so that code can say it
+   * in few digits and mean the same mask.
+   */
   toPhoto(x: number, y: number): Point {
     const { width, height } = this.#photo;
-    return [clamp((x - this.x) / this.scale, 0, width), clamp((y - this.y) / this.scale, 0, height)];
+    return [clamp(tenths((x - this.x) / this.scale), 0, width), clamp(tenths((y - this.y) / this.scale), 0, height)];
   }
 
   toCanvas([x, y]: Point): Point {
@@ -75,6 +78,10 @@ export class View {
 /** The photo covers the canvas where it is larger, and is centred where it is smaller. */
 function keep(offset: number, length: number, room: number): number {
   return length <= room ? (room - length) / 2 : clamp(offset, room - length, 0);
+}
+
+export function tenths(pixels: number): number {
+  return Math.round(10 * pixels) / 10;
 }
 
 function clamp(value: number, low: number, high: number): number {

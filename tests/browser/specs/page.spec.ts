@@ -6,7 +6,9 @@ test("click, exclude, box, undo, clear, save", async ({ page, address }) => {
   await openPage(page, address);
   await expect(page.locator("#device-chip")).toHaveText("CPU");
   await expect(page.locator("#machine-facts")).toContainText("the CPU was asked for");
+  await expect(page.locator("#machine-facts")).toContainText(/Load.*prepare.*Memory.*MB of WebAssembly/s);
   await expect(page.locator("#checkpoint-note")).toContainText("formula.safetensors");
+  await expect(page.locator("#status")).toContainText(/formula\.safetensors \(random: .*\) · CPU · size 256 · encode/);
 
   await clickPhoto(page, 0.45, 0.45);
   await expect(score(page)).toHaveText(/^[01]\.\d{3}$/);
@@ -35,27 +37,6 @@ test("click, exclude, box, undo, clear, save", async ({ page, address }) => {
   await expect(page.locator("#mask-facts")).toBeHidden();
 });
 
-test("the keyboard alone does it", async ({ page, address }) => {
-  await openPage(page, address);
-  await page.locator("#canvas").focus();
-  await page.keyboard.press("ArrowLeft");
-  await page.keyboard.press("Enter");
-  await expect(score(page)).toBeVisible();
-  const one = await page.locator("#mask-facts").innerText();
-  await page.keyboard.press("Shift+ArrowDown");
-  await page.keyboard.press("Alt+Enter");
-  await expect.poll(() => page.locator("#mask-facts").innerText()).not.toBe(one);
-  await page.keyboard.press("Control+z");
-  await expect.poll(() => page.locator("#mask-facts").innerText()).toBe(one);
-  await page.keyboard.press("b");
-  for (let i = 0; i < 3; i++) await page.keyboard.press("Shift+ArrowRight");
-  for (let i = 0; i < 3; i++) await page.keyboard.press("Shift+ArrowDown");
-  await page.keyboard.press("b");
-  await expect.poll(() => page.locator("#mask-facts").innerText()).not.toBe(one);
-  await page.keyboard.press("Escape");
-  await expect(page.locator("#mask-facts")).toBeHidden();
-});
-
 test("a photo and a checkpoint of one's own, and what is neither", async ({ page, address }) => {
   await openPage(page, address);
   await page.locator("#photo-file").setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from("no photo") });
@@ -75,19 +56,3 @@ test("a photo and a checkpoint of one's own, and what is neither", async ({ page
   await expect(page.locator("#error")).toBeHidden();
   await expect(page.locator("#machine-facts")).toContainText("Encode", { timeout: 60_000 });
 });
-
-for (const [name, width, height] of [["phone", 360, 740], ["tablet", 820, 1100], ["desktop", 1440, 900]] as const) {
-  for (const colorScheme of ["light", "dark"] as const) {
-    test(`looks: ${name}, ${colorScheme}`, async ({ page, address }, info) => {
-      await page.setViewportSize({ width, height });
-      await page.emulateMedia({ colorScheme });
-      await openPage(page, address);
-      await clickPhoto(page, 0.5, 0.5);
-      await expect(score(page)).toBeVisible();
-      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
-      const last = (await page.locator("#zoom-in").boundingBox())!;
-      expect(last.x + last.width).toBeLessThan(width);
-      await page.screenshot({ path: info.outputPath(`${name}-${colorScheme}.png`), fullPage: true });
-    });
-  }
-}
