@@ -109,8 +109,9 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
     if (moved === undefined || other === undefined) return;
     const before = Math.hypot(moved.x - other.x, moved.y - other.y);
     const after = Math.hypot(x - other.x, y - other.y);
+    // First the zoom: a photo that is shown whole cannot be panned.
+    if (before > 0) view.zoom(after / before, (moved.x + other.x) / 2, (moved.y + other.y) / 2);
     view.pan((x - moved.x) / 2, (y - moved.y) / 2);
-    if (before > 0) view.zoom(after / before, (x + other.x) / 2, (y + other.y) / 2);
     fingers.set(id, { x, y });
     viewer.redraw();
   }

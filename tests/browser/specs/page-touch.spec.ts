@@ -26,8 +26,10 @@ class Fingers {
     }
   }
 
+  /** And rests, as people do: what follows at once is taken for a part of the same gesture. */
   async up(): Promise<void> {
     await this.#send("touchEnd", []);
+    await new Promise((resolve) => setTimeout(resolve, 350));
   }
 
   async #send(type: "touchStart" | "touchMove" | "touchEnd", fingers: readonly At[]): Promise<void> {
