@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { Page } from "@playwright/test";
 import { expect } from "./fixtures.ts";
 
@@ -50,4 +51,12 @@ export async function copied(page: Page, button: string): Promise<string> {
   let text = "";
   await expect.poll(async () => (text = await page.evaluate(() => navigator.clipboard.readText()))).not.toBe("");
   return text;
+}
+
+/** What a button hands to the user. */
+export async function saved(page: Page, id: string): Promise<{ name: string; bytes: Buffer }> {
+  const saving = page.waitForEvent("download");
+  await page.locator(id).click();
+  const download = await saving;
+  return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
 }

@@ -1,6 +1,6 @@
 import type { EverythingOptions, TinySam } from "tinysam";
 import { version } from "tinysam/package.json";
-import { element, milliseconds } from "./dom.js";
+import { element, masksInWords, milliseconds } from "./dom.js";
 import { deviceName, loading, memoryInWords, type Facts } from "./machine.js";
 import type { Panel } from "./panel.js";
 import type { Photo } from "./photos.js";
@@ -120,7 +120,7 @@ function toMarkdown({ photo, facts, everything }: Subject, result: Result): stri
     ["Load", load === undefined ? "unknown" : loading(load, phases)],
     ["Encode", spread(result.encode)],
     ["Decode one point", spread(result.decode)],
-    ["Everything", result.everything === undefined ? "not measured" : `${milliseconds(result.everything.ms)}, ${everything.pointsPerSide} points a side, ${result.everything.masks} masks`],
+    ["Everything", result.everything === undefined ? "not measured" : `${milliseconds(result.everything.ms)}, ${everything.pointsPerSide} points a side, ${masksInWords(result.everything.masks)}`],
     ["Memory", memoryInWords(result.memory, device?.kind === "webgpu")],
     ["Machine", `${navigator.hardwareConcurrency} threads, ${deviceMemory === undefined ? "unknown memory" : `${deviceMemory} GB or about that`}`],
     ["Browser", navigator.userAgent],

@@ -45,3 +45,7 @@ export function milliseconds(ms: number): string {
 export function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(2)} s`;
 }
+
+export function masksInWords(count: number): string {
+  return count === 1 ? "1 mask" : `${count} masks`;
+}

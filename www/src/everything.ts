@@ -1,5 +1,5 @@
 import { TinySamError, type Everything, type EverythingOptions, type EverythingProgress } from "tinysam";
-import { element } from "./dom.js";
+import { element, masksInWords } from "./dom.js";
 import type { Layers } from "./layers.js";
 import type { Panel } from "./panel.js";
 
@@ -83,7 +83,7 @@ export class EverythingMode {
     const running = new AbortController();
     const { signal } = running;
     const onProgress = ({ done, total }: EverythingProgress) =>
-      signal.aborted || this.#panel.showBusy(`${done} of ${total} points, ${this.#layers.all.length} masks`);
+      signal.aborted || this.#panel.showBusy(`${done} of ${total} points, ${masksInWords(this.#layers.all.length)}`);
     this.#used = this.wanted;
     const run = this.#begin({ ...this.#used, signal, onProgress });
     if (run === undefined) return;
@@ -93,9 +93,9 @@ export class EverythingMode {
     this.#layers.clear();
     this.#show();
     this.#panel.showBusy("Looking at everything…");
+    // Not one after another: while it decodes, the engine answers once a batch.
+    const shown: Promise<void>[] = [];
     try {
-      // Not one after another: while it decodes, the engine answers once a batch.
-      const shown: Promise<void>[] = [];
       for await (const mask of run) {
         if (shown.length < MOST_CANDIDATES) shown.push(this.#layers.add(mask));
         else mask.free();
@@ -105,10 +105,11 @@ export class EverythingMode {
       if (!this.#holds || signal.aborted) masks.forEach((mask) => mask.free());
       else await this.#layers.show(masks);
       if (masks.length === 0) this.#settings.open = true;
-      this.#panel.announce(masks.length === 0 ? "No mask passed the thresholds: lower them and try again." : `${masks.length} masks found.`);
+      this.#panel.announce(masks.length === 0 ? "No mask passed the thresholds: lower them and try again." : `${masksInWords(masks.length)} found.`);
     } catch (error) {
       if (!(error instanceof TinySamError && error.code === "aborted")) this.#panel.showError(error);
     } finally {
+      await Promise.allSettled(shown);
       if (this.#running === running) {
         this.#running = undefined;
         this.#stopped = signal.aborted;

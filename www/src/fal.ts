@@ -1,5 +1,5 @@
 import { configure, fal, type FalSettings, type QueueStatus } from "tinysam";
-import { element, onClick, seconds } from "./dom.js";
+import { element, masksInWords, onClick, seconds } from "./dom.js";
 import { falGap, falInput, toFalCode, type Work } from "./snippet.js";
 
 /** What the page has at hand when a request is made. */
@@ -63,9 +63,7 @@ export class FalTab {
       const { url, width, height, file_size: bytes } = data.image;
       this.#picture.src = url;
       this.#picture.hidden = false;
-      const count = data.masks?.length ?? 0;
-      const masks = count === 1 ? "1 mask" : `${count} masks`;
-      this.#status.textContent = `${masks} on ${width} × ${height}, ${(bytes / 1000).toFixed(0)} kB, in ${seconds(performance.now() - this.#begun)}`;
+      this.#status.textContent = `${masksInWords(data.masks?.length ?? 0)} on ${width} × ${height}, ${(bytes / 1000).toFixed(0)} kB, in ${seconds(performance.now() - this.#begun)}`;
       this.#line(`request ${requestId}`, "INFO");
     } catch (error) {
       this.#status.textContent = running.signal.aborted ? "Stopped." : error instanceof Error ? error.message : String(error);

@@ -1,15 +1,6 @@
-import { readFileSync } from "node:fs";
 import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures.ts";
-import { clickPhoto, dragPhoto, openPage, score } from "../page.ts";
-
-/** What a button hands to the user. */
-async function saved(page: Page, id: string): Promise<{ name: string; bytes: Buffer }> {
-  const saving = page.waitForEvent("download");
-  await page.locator(id).click();
-  const download = await saving;
-  return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
-}
+import { clickPhoto, dragPhoto, openPage, saved, score } from "../page.ts";
 
 /** A PNG's sides, its first colours and all its alphas, by the browser's own decoder. */
 async function pixels(page: Page, png: Buffer): Promise<{ width: number; height: number; rgba: string[]; alphas: number[] }> {
