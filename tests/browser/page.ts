@@ -47,7 +47,7 @@ export async function openTab(page: Page, name: "Masks" | "fal" | "Model"): Prom
 export async function copied(page: Page, button: string): Promise<string> {
   await page.evaluate(() => navigator.clipboard.writeText(""));
   await page.locator(button).click();
-  await expect(page.locator("#announce")).toBeVisible();
+  await expect(page.locator("#toast")).toBeVisible();
   let text = "";
   await expect.poll(async () => (text = await page.evaluate(() => navigator.clipboard.readText()))).not.toBe("");
   return text;

@@ -140,8 +140,10 @@ export class Engine {
 
   /** A dead engine is replaced by the package; what it held has to be made again, once. */
   #recover(error: unknown, again: boolean): void {
-    this.#report(error);
     const died = error instanceof TinySamError && (error.code === "crashed" || error.code === "device_lost");
+    // Before anyone hears of it, and asks the dead engine for more.
+    if (died) this.#forgetImage();
+    this.#report(error);
     if (died && !again) void this.#embed(true);
   }
 

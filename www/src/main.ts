@@ -175,7 +175,7 @@ const commands = {
   box: (box: Box, more: boolean) => stage.box(box, more || tools.chosen === "boxes"),
   hover(at: Point | undefined) {
     stage.hover(at);
-    if (at !== undefined && stage.isEmpty && tools.chosen !== "exclude") void preview.show(at);
+    if (at !== undefined && stage.isEmpty && tools.chosen !== "exclude") preview.show(at);
     else preview.hide();
   },
   undo: () => stage.prompts.undo(),

@@ -24,9 +24,10 @@ export class Panel {
   readonly #maskFacts = element("mask-facts", HTMLElement);
   readonly #refine = element("refine", HTMLButtonElement);
   readonly #announce = element("announce", HTMLElement);
+  readonly #toast = element("toast", HTMLElement);
   #mask: Mask | undefined;
   #downloadBegun: number | undefined;
-  #toast = 0;
+  #toastTimer = 0;
 
   constructor() {
     onClick("error-close", () => this.showError(undefined));
@@ -94,9 +95,10 @@ export class Panel {
   /** Said and shown, for what would not be seen otherwise. */
   notify(words: string): void {
     this.announce(words);
-    this.#announce.classList.add("is-shown");
-    clearTimeout(this.#toast);
-    this.#toast = window.setTimeout(() => this.#announce.classList.remove("is-shown"), TOAST_MS);
+    this.#toast.textContent = words;
+    this.#toast.hidden = false;
+    clearTimeout(this.#toastTimer);
+    this.#toastTimer = window.setTimeout(() => (this.#toast.hidden = true), TOAST_MS);
   }
 }
 

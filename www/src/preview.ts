@@ -6,6 +6,9 @@ import type { Viewer } from "./viewer.js";
 
 /** A decode slower than this would lag behind the pointer, in milliseconds. */
 const FAST_ENOUGH_MS = 250;
+/** One slower than this is begun only where the pointer rests so long: a click must not wait for what it has passed. */
+const FLUID_MS = 25;
+const REST_MS = 60;
 
 /** The mask that a click would make, shown under a resting pointer where the device is fast enough. */
 export class Preview {
@@ -16,6 +19,7 @@ export class Preview {
   /** How long the last decode took. Before the first a preview is as good a measurement as any. */
   #decode = 0;
   #asked = 0;
+  #rest = 0;
   /** Goes up when previews on their way are no longer wanted. */
   #turn = 0;
 
@@ -32,12 +36,18 @@ export class Preview {
   }
 
   hide(): void {
+    clearTimeout(this.#rest);
     this.#turn += 1;
     this.#viewer.setPreview(undefined);
   }
 
-  async show(at: Point): Promise<void> {
+  show(at: Point): void {
+    clearTimeout(this.#rest);
     if (!this.#switch.checked || this.#decode > FAST_ENOUGH_MS) return;
+    this.#rest = window.setTimeout(() => void this.#ask(at), this.#decode > FLUID_MS ? REST_MS : 0);
+  }
+
+  async #ask(at: Point): Promise<void> {
     const turn = this.#turn;
     const alone = this.#asked++ === 0;
     const begun = performance.now();
