@@ -39,7 +39,8 @@ export class Stage {
 
   /** A click picks a mask, and marks nothing. */
   get isPicking(): boolean {
-    return !this.isRefining && (this.everything.holdsStage || this.layers.all.length > 1);
+    const several = this.everything.isRunning || this.layers.all.length > (this.everything.holdsStage ? 0 : 1);
+    return !this.isRefining && several;
   }
 
   get isEmpty(): boolean {
@@ -47,8 +48,10 @@ export class Stage {
   }
 
   point(at: Point, label: Label): void {
-    if (this.isPicking) this.layers.pick(this.layers.at(at));
-    else this.prompts.addPoint(at, label);
+    if (this.isPicking) return this.layers.pick(this.layers.at(at));
+    // A run that has found nothing is over.
+    if (!this.isRefining) this.everything.leave();
+    this.prompts.addPoint(at, label);
   }
 
   box(box: Box, more: boolean): void {
