@@ -38,7 +38,7 @@ export function isCheckpoint(file: File): boolean {
 }
 
 function fromUrl(address: string): Checkpoint {
-  return { ...named(address, `From ${address}, as this page's address asks.`), beside: false };
+  return { ...named(address, `From ${address}, as this page’s address asks.`), beside: false };
 }
 
 function fromPage(name: string): Checkpoint {
