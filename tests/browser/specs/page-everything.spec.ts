@@ -44,7 +44,7 @@ test("masks arrive while the run goes on, and stay when it is stopped; keys do i
   const masks = page.locator("#mask-list button");
   await expect.poll(() => masks.count(), { timeout: 60_000 }).toBeGreaterThan(2);
   await expect(page.locator("#everything")).toHaveText("Stop");
-  await expect(page.locator("#busy")).toContainText(/^\d+ of \d+ points, \d+ masks?$/);
+  await expect(page.locator("#busy-text")).toHaveText(/^\d+ of \d+ points, \d+ masks?$/);
   await page.locator("#canvas").focus();
   await page.keyboard.press("e");
   await expect(page.locator("#everything")).toHaveText("Everything");

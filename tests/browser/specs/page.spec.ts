@@ -56,3 +56,28 @@ test("a photo and a checkpoint of one's own, and what is neither", async ({ page
   await expect(page.locator("#error")).toBeHidden();
   await expect(page.locator("#machine-facts")).toContainText("Encode", { timeout: 60_000 });
 });
+
+test("loading is honest about bytes, and a click before its end is not lost", async ({ page, address, errors }) => {
+  errors.expectError(/ERR_/);
+  // Half of the weights come, and then no more.
+  await page.goto(`${address}/page/?weights=../faulty/stall/models/formula.safetensors&device=cpu&size=64`);
+  const { size } = await (await fetch(`${address}/models/formula.safetensors`)).blob();
+  await expect(page.locator("#busy-text")).toHaveText(/^Downloading the weights: [\d.]+ of [\d.]+ MB(, [\d.]+ MB\/s)?$/, { timeout: 30_000 });
+  const part = async () => {
+    const [, loaded, total] = /: ([\d.]+) of ([\d.]+) MB/.exec((await page.locator("#busy-text").textContent()) ?? "") ?? [];
+    expect(Number(total)).toBeCloseTo(size / 1e6, 1);
+    return Number(loaded) / Number(total);
+  };
+  await expect.poll(part).toBeCloseTo(0.5, 1);
+  await expect.poll(() => page.locator("#progress").evaluate((bar: HTMLProgressElement) => bar.value)).toBeCloseTo(0.5, 2);
+  await expect(page.locator("#progress")).toBeVisible();
+  await expect(page.locator("#everything")).toBeDisabled();
+  await clickPhoto(page, 0.45, 0.45);
+  await expect(page.locator("#clear")).toBeEnabled();
+
+  await page.locator("#model-tab").click();
+  const formula = await (await fetch(`${address}/models/formula.safetensors`)).arrayBuffer();
+  await page.locator("#checkpoint-file").setInputFiles({ name: "mine.safetensors", mimeType: "", buffer: Buffer.from(formula) });
+  await page.locator("#mask-tab").click();
+  await expect(score(page)).toBeVisible({ timeout: 60_000 });
+});
