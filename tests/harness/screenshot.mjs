@@ -9,14 +9,14 @@ const browser = await chromium.launch({
   chromiumSandbox: false,
   args: ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"],
 });
-const page = await browser.newPage({ viewport: { width: 1280, height: 880 } });
+const page = await browser.newPage({ viewport: { width: 1280, height: 780 } });
 await page.goto(`${address}?weights=./models/tinysam-synthetic.safetensors`);
 await page.locator("#busy").waitFor({ state: "visible" }).catch(() => {});
 await page.locator("#busy").waitFor({ state: "hidden", timeout: 120_000 });
 const { x, y, width, height } = await page.locator("#canvas").boundingBox();
-await page.mouse.move(x + 0.29 * width, y + 0.2 * height);
+await page.mouse.move(x + 0.285 * width, y + 0.065 * height);
 await page.mouse.down();
-await page.mouse.move(x + 0.69 * width, y + 0.6 * height, { steps: 5 });
+await page.mouse.move(x + 0.69 * width, y + 0.65 * height, { steps: 5 });
 await page.mouse.up();
 await page.locator("#mask-facts").waitFor({ state: "visible" });
 await page.screenshot({ path: out });

@@ -105,6 +105,10 @@ export class Viewer {
     for (const { outlines, hue } of others) {
       this.#context.fillStyle = `hsl(${hue} 85% 55% / ${picked === undefined ? 0.45 : 0.15})`;
       this.#context.fill(outlines, "evenodd");
+      if (picked !== undefined) continue;
+      this.#context.strokeStyle = `hsl(${hue} 85% 30%)`;
+      this.#context.lineWidth = 1.25 / this.view.scale;
+      this.#context.stroke(outlines);
     }
     for (const { outlines, hue } of [picked, lit].filter((layer): layer is Layer => layer !== undefined)) {
       this.#drawMask(outlines, `hsl(${hue} 85% 55% / 0.55)`, `hsl(${hue} 85% 35%)`);
