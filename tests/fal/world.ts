@@ -66,3 +66,10 @@ export async function failing(operation: Promise<unknown>): Promise<any> {
   }
   throw new Error("this should have failed");
 }
+
+/** Makes the pauses between attempts short: fal's client rests for seconds. */
+export function hurry(test: TestContext): void {
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = ((work: () => void, ms = 0, ...rest: never[]) => setTimeout(work, ms / 100, ...rest)) as typeof setTimeout;
+  test.after(() => (globalThis.setTimeout = setTimeout));
+}

@@ -7,6 +7,9 @@ export const HELD = "https://device.tinysam.invalid/files/";
 /** The header in which a proxied request names its real address. */
 export const TARGET_HEADER = "x-fal-target-url";
 
+/** The header by which a client knows a timeout that its caller set, and so does not try again. */
+export const TIMEOUT_TYPE = "x-fal-request-timeout-type";
+
 /** A call of the protocol that the device answers. */
 export type Route =
   | { readonly call: "run" }
