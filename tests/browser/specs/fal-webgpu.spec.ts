@@ -1,8 +1,10 @@
 /** fal's door on WebGPU: on SwiftShader, which the door takes only when it is told to. */
 import { KEY, expect, test } from "../fal.ts";
 
-async function ask(page: import("@playwright/test").Page) {
-  return page.evaluate(async () => {
+/** Subscribes in the page, which loses so many devices on the way. */
+async function ask(page: import("@playwright/test").Page, losses = 0) {
+  return page.evaluate(async (losses) => {
+    Object.assign(globalThis, { losses });
     const image_url = new URL("/photos/coffee.png", location.href).href;
     const logs: string[] = [];
     const outcome = await tinysam.fal
@@ -15,8 +17,8 @@ async function ask(page: import("@playwright/test").Page) {
         ({ data }) => ({ url: data.image.url, width: data.image.width, height: data.image.height }),
         (error) => ({ status: error.status as number, message: error.message as string }),
       );
-    return { outcome, logs, served: served.map(({ backend }) => backend) };
-  });
+    return { outcome, logs, served: served.splice(0).map(({ backend }) => backend) };
+  }, losses);
 }
 
 test("a software adapter does not count: fal serves, and nothing of the engine is downloaded", async ({ door, standIn }) => {
@@ -38,7 +40,7 @@ test("told to, it serves on WebGPU, and nothing is sent", async ({ door, standIn
   expect(standIn.arrivals).toEqual([]);
 });
 
-test("a device that is lost twice in a request sends it to fal", async ({ door, page, standIn, errors }) => {
+test("a device that is lost is got again; lost twice in a request, it sends that to fal byte by byte", async ({ door, page, standIn, errors }) => {
   errors.expectError(/./); // what the engine and the browser say of a lost device is not the door's business
   // The engine on the page's own thread, where its devices can be reached.
   await page.addInitScript(() => {
@@ -62,12 +64,28 @@ test("a device that is lost twice in a request sends it to fal", async ({ door, 
   await door.open({ device: "webgpu", fallback: true });
   await page.evaluate(() => tinysam.configure({ worker: false }));
 
-  await page.evaluate(() => (globalThis.losses = 2));
-  const twice = await ask(page);
+  const once = await ask(page, 1);
+  expect(once.served).toEqual(["webgpu"]);
+  expect(once.outcome).toEqual({ url: expect.stringMatching(/^blob:/), width: 600, height: 400 });
+  expect(once.logs).toContainEqual(expect.stringMatching(/trying again/));
+  expect(standIn.arrivals).toEqual([]);
+
+  const twice = await ask(page, 2);
   expect(twice.served).toEqual(["webgpu", "fal"]);
   expect(twice.outcome).toMatchObject({ url: expect.stringMatching(/^https:\/\/v3\.fal\.example\//) });
   expect(twice.logs).toContainEqual(expect.stringMatching(/trying again/));
-  expect(standIn.arrivals.length).toBeGreaterThan(0);
+  const image_url = new URL("/photos/coffee.png", page.url()).href;
+  const [submit, ...others] = standIn.arrivals.filter(({ method }) => method === "POST");
+  expect(others).toEqual([]);
+  expect(submit!.url).toBe("https://queue.fal.run/fal-ai/tiny-sam");
+  expect(submit!.body.toString()).toBe(`{"image_url":"${image_url}","size":64,"point_prompt":[[300,200]]}`);
+  expect(submit!.headers.authorization).toBe(`Key ${KEY}`);
+
+  const before = standIn.arrivals.length;
+  await page.evaluate(() => tinysam.configure({ fallback: false }));
+  const alone = await ask(page, 2);
+  expect(alone.outcome).toEqual({ status: 500, message: expect.stringMatching(/This device cannot serve the request: .*lost.*`fallback` is false/) });
+  expect(standIn.arrivals.length).toBe(before);
 });
 
 declare global {
