@@ -221,6 +221,43 @@ test("faults are fal's ValidationError, all of them at once", async ({ page, add
   });
 });
 
+test("every field, with every kind of value that it cannot have", async ({ page }) => {
+  const NO_NUMBERS = [NaN, Infinity, "1", true, {}];
+  const NO_FRACTIONS = [...NO_NUMBERS, -0.01, 1.01, 1e300, []];
+  const NO_LISTS = ["[]", 1, true, {}];
+  const NO_FLAGS = ["true", 1, null, []];
+  const wrong: Record<string, unknown[]> = {
+    image_url: [undefined, null, "", "photo.png", "/photo.png", "file:///photo.png", 7, [], {}],
+    size: [...NO_NUMBERS, 0, -64, 64.5, -1e300, []],
+    confidence: NO_FRACTIONS,
+    box_prompt: [...NO_LISTS, [1, 2, 3, 4], [[]], [[1, 2, 3]], [[1, 2, 3, 4, 5]], [[1, 2, 0, 4]], [[1, 2, 3, -4]], [[NaN, 2, 3, 4]], [[1, 2, Infinity, 4]], [["1", 2, 3, 4]], [null]],
+    point_prompt: [...NO_LISTS, [1, 2], [[]], [[1]], [[1, 2, 3]], [[NaN, 1]], [[1, -Infinity]], [["1", 2]], [{ x: 1, y: 2 }], Array(100_000).fill([1, 1])],
+    point_label: [...NO_LISTS, [2], [-1], [0.5], ["1"], [true], [NaN], [null], [1, 1], []],
+    output: ["gif", "Mask", 1, null, []],
+    return_masks: NO_FLAGS,
+    multimask: NO_FLAGS,
+    pred_iou_thresh: NO_FRACTIONS,
+    stability_score_thresh: NO_FRACTIONS,
+    points_per_side: [...NO_NUMBERS, 0, 3, 30, 132, 1e300, -4, 4.5],
+    min_mask_region_area: [...NO_NUMBERS, -1, 0.5],
+    combine: ["both", 1, null],
+  };
+  const accepted = await page.evaluate(async (wrong) => {
+    const image_url = new URL("/photos/coffee.png", location.href).href;
+    const cases = Object.entries(wrong).flatMap(([field, values]) => values.map((value) => [field, value] as const));
+    const odd = cases.map(async ([field, value]) => {
+      const input = { image_url, size: 64, ...(field === "point_label" ? { point_prompt: [[1, 1]] } : {}), [field]: value };
+      const error: unknown = await tinysam.fal.run("fal-ai/tiny-sam", { input }).catch((error: unknown) => error);
+      if (!(error instanceof tinysam.ValidationError)) return [field, String(value), String(error)];
+      const stray = error.fieldErrors.filter(({ loc, msg }) => loc[0] !== "body" || loc[1] !== field || msg === "");
+      return stray.length > 0 || error.fieldErrors.length === 0 ? [field, String(value), JSON.stringify(error.body)] : undefined;
+    });
+    return { count: cases.length, odd: (await Promise.all(odd)).filter((told) => told !== undefined) };
+  }, wrong);
+  expect(accepted.odd).toEqual([]);
+  expect(accepted.count).toBeGreaterThan(110);
+});
+
 test("twenty at once, one of them cancelled in the queue and one in progress", async ({ page }) => {
   const told = await page.evaluate(async () => {
     const { fal } = tinysam;
