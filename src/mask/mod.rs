@@ -20,5 +20,5 @@ pub use polygons::{Polygon, Ring, polygons};
 pub use regions::{fill_small_holes, remove_small_islands};
 pub use render::{PALETTE, cutout, label_map, luma, overlay, rgba};
 pub use rle::Rle;
-pub use survey::{Cutoffs, Survey, bitmap, low_res_stability, survey};
+pub use survey::{Cutoffs, Survey, bitmap, survey};
 pub use upscale::visit_rows;
