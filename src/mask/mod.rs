@@ -18,7 +18,7 @@ pub use nms::nms;
 pub use png::{Channels, encode_label_png, encode_png};
 pub use polygons::{Polygon, Ring, polygons};
 pub use regions::{fill_small_holes, remove_small_islands};
-pub use render::{PALETTE, cutout, label_map, luma, overlay, rgba};
+pub use render::{PALETTE, Pixels, cutout, label_map, luma, overlay, rgba};
 pub use rle::Rle;
 pub use survey::{Cutoffs, Survey, bitmap, survey};
 pub use upscale::visit_rows;

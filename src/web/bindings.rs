@@ -9,7 +9,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Blob};
 
-use super::mask::Mask;
+use super::mask::{Layers, Mask};
 use super::signal::Signal;
 use super::{decode, device, endpoint, fetch};
 use crate::checkpoint::Checkpoint;
@@ -201,6 +201,11 @@ impl Embedding {
         signal.check()?;
         let masks = |answer: &Answer| if multimask { answer.all() } else { vec![answer.best()] };
         Ok(answers.iter().flat_map(masks).map(|mask| self.handle(mask)).collect())
+    }
+
+    /// For drawing several of this picture's masks together.
+    pub fn layers(&self) -> Layers {
+        Layers::new(self.image.clone())
     }
 
     /// Segments everything: `on_batch({ masks, done, total })` after each batch, the final masks in the end.

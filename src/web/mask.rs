@@ -1,14 +1,13 @@
-//! The handle of a mask: what JavaScript can ask of one.
+//! The handles of a mask, and of several masks of one picture: what JavaScript can ask of them.
 
 use std::rc::Rc;
 
-use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array, Uint32Array};
+use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array, Uint16Array, Uint32Array};
 use wasm_bindgen::prelude::*;
 
-use crate::Error;
 use crate::image::Image;
-use crate::mask::{Channels, Rle, cutout, encode_png, luma, overlay, polygons, rgba};
-use crate::segment;
+use crate::mask::{Channels, Rle, cutout, encode_label_png, encode_png, label_map, luma, overlay, polygons, rgba};
+use crate::{Error, Result, segment};
 
 /// One mask.
 #[wasm_bindgen]
@@ -104,7 +103,7 @@ impl Mask {
         let (channels, pixels) = match kind {
             "mask" => (Channels::Luma, luma(&bitmap)),
             "cutout" => (Channels::Rgba, cutout(&self.image, &bitmap)?),
-            "overlay" => (Channels::Rgb, overlay(&self.image, &[&bitmap])?),
+            "overlay" => (Channels::Rgb, overlay(&self.image, &[&self.mask])?),
             _ => {
                 return Err(
                     Error::OptionInvalid(format!("picture {kind:?}; it must be mask, cutout or overlay")).into()
@@ -121,5 +120,49 @@ impl Mask {
             .flat_map(|polygon| std::iter::once(polygon.outline).chain(polygon.holes))
             .map(|ring| Float32Array::from(ring.as_flattened()))
             .collect()
+    }
+}
+
+/// Several masks of one picture, to be drawn together.
+#[wasm_bindgen]
+pub struct Layers {
+    masks: Vec<segment::Mask>,
+    image: Rc<Image>,
+}
+
+impl Layers {
+    /// None yet.
+    pub(super) fn new(image: Rc<Image>) -> Self {
+        Layers { masks: Vec::new(), image }
+    }
+
+    fn label_map(&self) -> Result<Vec<u16>> {
+        label_map(self.image.width(), self.image.height(), &self.masks)
+    }
+}
+
+#[wasm_bindgen]
+impl Layers {
+    /// One more mask, of the same picture.
+    pub fn add(&mut self, mask: &Mask) {
+        self.masks.push(mask.mask.clone());
+    }
+
+    /// For each pixel the number of its mask, from 1 in the order in which they were added, or 0; the smallest where
+    /// several overlap. Row-major.
+    pub fn labels(&self) -> Result<Uint16Array, JsValue> {
+        Ok(Uint16Array::from(&self.label_map()?[..]))
+    }
+
+    /// A PNG: `overlay` (the picture with every mask in a colour of its own, larger ones below) or `labels` (the label
+    /// map, grey, sixteen bits a pixel).
+    pub fn png(&self, kind: &str) -> Result<Uint8Array, JsValue> {
+        let (width, height) = (self.image.width(), self.image.height());
+        let file = match kind {
+            "overlay" => encode_png(width, height, Channels::Rgb, &overlay(&self.image, &self.masks)?)?,
+            "labels" => encode_label_png(width, height, &self.label_map()?)?,
+            _ => return Err(Error::OptionInvalid(format!("picture {kind:?}; it must be overlay or labels")).into()),
+        };
+        Ok(Uint8Array::from(&file[..]))
     }
 }

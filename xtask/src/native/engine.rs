@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use futures_lite::future::block_on;
-use tinysam::checkpoint::Checkpoint;
+use tinysam::checkpoint::{Checkpoint, Precision};
 use tinysam::image::Image;
 use tinysam::segment::{EverythingOptions, Prompt, Sam};
 use tinysam_golden::engine;
@@ -94,8 +94,13 @@ pub fn bench(options: &bench::Options) -> Result<()> {
 }
 
 pub fn convert(options: &convert::Options) -> Result<()> {
+    let precision = match options.precision {
+        convert::Precision::F32 => Precision::F32,
+        convert::Precision::F16 => Precision::F16,
+        convert::Precision::Int8 => Precision::Int8,
+    };
     let bytes = fs::read(&options.input).with_context(|| format!("cannot read {}", options.input.display()))?;
-    let file = Checkpoint::from_bytes(bytes)?.to_safetensors(options.f16)?;
+    let file = Checkpoint::from_bytes(bytes)?.to_safetensors(precision)?;
     inputs::write(&options.output, &file)?;
     shell::say(&format!("{}: {} bytes", options.output.display(), file.len()));
     Ok(())
