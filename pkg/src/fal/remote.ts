@@ -34,11 +34,12 @@ class Refused extends Error {
   async toApiError(): Promise<ApiError<any>> {
     const { status, statusText, headers } = this.response;
     const body = await this.response.json().catch(() => undefined);
-    return new ApiError({ status, body, message: body === undefined ? this.message : statusText, timeoutType: headers.get(TIMEOUT_TYPE) ?? "" });
+    const message = body === undefined ? this.message : statusText;
+    return new ApiError({ status, body, message, timeoutType: headers.get(TIMEOUT_TYPE) ?? "" });
   }
 }
 
-/** A `fetch` that fal's client takes no refusal from to try again. */
+/** A `fetch` whose refusals fal's client does not try again. */
 function once(network: typeof fetch): typeof fetch {
   return async (...request) => {
     const response = await network(...request);
@@ -51,7 +52,8 @@ function once(network: typeof fetch): typeof fetch {
  * fal's own client, on the network: with the key or the proxy that was configured, or else with those of the request.
  * Without either there is no way to fal.
  *
- * @param network where its requests go; `retries` says whether it sends one again that fal is too busy for
+ * @param network where its requests go
+ * @param retries whether it sends a request again that fal is too busy for
  */
 export function remoteClient(
   fallback: Fallback | undefined,
