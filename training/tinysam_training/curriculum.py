@@ -17,6 +17,8 @@ class Stage:
     """Learning rate; warmed up over the first steps of the run's first stages."""
     easy: float = 0.0
     """1: few and large objects, no parts or groups; 0: everything."""
+    plain: float = 0.0
+    """Share of plain scenes: single colours, no light, no camera."""
     balanced: tuple[float, float] = (0.0, 0.0)
     """See `losses.mask_loss`."""
     affinity: tuple[float, float] = (1.0, 1.0)

@@ -13,7 +13,7 @@ use crate::{chrome, modules, npm, pack, shell, tools, verify};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     ("formatting", formatting),
     ("clippy, native", clippy_native),
     ("clippy, wasm", clippy_wasm),
@@ -24,6 +24,7 @@ const STEPS: [Step; 13] = [
     ("golden in the browser, CPU", browser_cpu),
     ("golden in the browser, WebGPU", browser_webgpu),
     ("everything in the browser, CPU", everything_cpu),
+    ("everything in the browser, WebGPU", everything_webgpu),
     ("types", types),
     ("tarball", || pack::run().map(drop)),
     ("package in the browser", package),
@@ -103,6 +104,10 @@ fn browser_webgpu() -> Result<()> {
 
 fn everything_cpu() -> Result<()> {
     golden("everything_256_synth", On::BrowserCpu)
+}
+
+fn everything_webgpu() -> Result<()> {
+    golden("everything_256_synth", On::BrowserWebgpu)
 }
 
 fn golden(name: &str, on: On) -> Result<()> {
