@@ -7,7 +7,7 @@ use super::schema::{Log, Picture};
 use crate::Result;
 use crate::image::Image;
 use crate::mask::{Bitmap, Channels, Rle, cutout, encode_png, luma, overlay};
-use crate::segment::{Answer, BATCH, EverythingOptions, Mask, Prompt, Sam};
+use crate::segment::{Answer, BATCH, Embedding, EverythingOptions, Mask, Prompt, Sam};
 
 /// What a request came to.
 #[derive(Debug)]
@@ -41,20 +41,19 @@ pub struct CompressedRle {
     pub counts: String,
 }
 
-/// Runs a plan. `pause` is awaited between the steps: it lets others run, and its error ends the work.
+/// Runs a plan on a picture and its embedding at the plan's size. `pause` is awaited between the steps: it lets others
+/// run, and its error ends the work.
 ///
 /// # Errors
 /// As the device has them; what `pause` returns.
 pub async fn run(
     sam: &Sam,
     image: &Image,
+    embedding: &Embedding,
     plan: &Plan,
     mut log: impl FnMut(Log),
     mut pause: impl AsyncFnMut() -> Result<()>,
 ) -> Result<Output> {
-    pause().await?;
-    let embedding = sam.embed(image, plan.size)?;
-    sam.finish(&embedding).await?;
     let (width, height) = embedding.frame().resized;
     log(Log::info(format!("the network saw the picture at {width} x {height} pixels")));
     pause().await?;
@@ -68,18 +67,18 @@ pub async fn run(
                 min_mask_region_area: plan.min_mask_region_area,
                 ..EverythingOptions::default()
             };
-            sam.everything(&embedding, &options, async |_| pause().await).await?
+            sam.everything(embedding, &options, async |_| pause().await).await?
         }
         Mode::Points { points, refines, choice } => {
             let (points, labels) = points.iter().copied().unzip();
             let prompt = Prompt { points, labels, bbox: *refines, mask: None };
-            chosen(sam.segment(&embedding, &[prompt]).await?, choice, plan, &mut log)
+            chosen(sam.segment(embedding, &[prompt]).await?, choice, plan, &mut log)
         }
         Mode::Boxes { boxes, choice } => {
             let prompts: Vec<Prompt> = boxes.iter().copied().map(Prompt::bbox).collect();
             let mut masks = Vec::with_capacity(prompts.len());
             for batch in prompts.chunks(BATCH) {
-                masks.extend(chosen(sam.segment(&embedding, batch).await?, choice, plan, &mut log));
+                masks.extend(chosen(sam.segment(embedding, batch).await?, choice, plan, &mut log));
                 pause().await?;
             }
             masks
@@ -170,6 +169,12 @@ mod tests {
         Image::from_rgb(SIZE.0, SIZE.1, synth::synth(SIZE.0, SIZE.1)).unwrap()
     }
 
+    /// At the size of every plan here.
+    fn embedding() -> &'static Embedding {
+        static EMBEDDING: OnceLock<Embedding> = OnceLock::new();
+        EMBEDDING.get_or_init(|| sam().embed(&photo(), 64).unwrap())
+    }
+
     fn planned(fields: Value) -> Plan {
         let mut body = json!({ "image_url": "data:,", "size": 64 });
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -179,7 +184,9 @@ mod tests {
 
     fn answered(fields: Value) -> (Output, Vec<Log>) {
         let mut logs = Vec::new();
-        let output = block_on(run(sam(), &photo(), &planned(fields), |line| logs.push(line), async || Ok(()))).unwrap();
+        let output =
+            block_on(run(sam(), &photo(), embedding(), &planned(fields), |line| logs.push(line), async || Ok(())))
+                .unwrap();
         (output, logs)
     }
 
@@ -283,7 +290,7 @@ mod tests {
                 if left < 0 { Err(Error::Aborted) } else { Ok(()) }
             };
             let plan = planned(json!({ "points_per_side": 8 }));
-            let ended = block_on(run(sam(), &photo(), &plan, |_| (), pause));
+            let ended = block_on(run(sam(), &photo(), embedding(), &plan, |_| (), pause));
             assert_eq!(ended.unwrap_err(), Error::Aborted, "after {steps} steps");
         }
     }

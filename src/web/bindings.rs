@@ -1,6 +1,7 @@
 //! What JavaScript sees: an engine and embeddings, as handles, which give [masks](super::mask). pkg/src wraps them; their
 //! names and types are written out in pkg/src/bindings.ts.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint32Array};
@@ -23,6 +24,7 @@ pub struct Engine {
     sam: Sam,
     adapter: String,
     sha256: String,
+    latest: RefCell<Option<endpoint::Latest>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -78,7 +80,8 @@ impl Engine {
             (checkpoint, _) => checkpoint?,
         };
         let sam = Sam::load(&checkpoint, &found.device)?;
-        let engine = Engine { sam, adapter: found.adapter, sha256: checkpoint.sha256().to_string() };
+        let sha256 = checkpoint.sha256().to_string();
+        let engine = Engine { sam, adapter: found.adapter, sha256, latest: RefCell::default() };
         drop(checkpoint);
         if device::BACKEND == "webgpu" {
             tell("warmup", None, None);
@@ -126,7 +129,7 @@ impl Engine {
         on_log: Function,
         signal: Option<AbortSignal>,
     ) -> Result<JsValue, JsValue> {
-        Ok(endpoint::answer(&self.sam, &input, image, &on_log, &Signal::new(signal)).await?)
+        Ok(endpoint::answer(&self.sam, &self.latest, &input, image, &on_log, &Signal::new(signal)).await?)
     }
 
     /// Hands every tensor that the goldens name to `sink(name, shape, data)`, in the reference's layout. `prompts` maps
