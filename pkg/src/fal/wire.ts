@@ -89,8 +89,8 @@ export function newId(): string {
 export function respond(id: string | undefined, { status, body, backend, reason = "", headers }: Outcome): Response {
   return new Response(JSON.stringify(body), {
     status,
-    // A status line holds printable ASCII only.
-    statusText: reason.replace(/[^\x20-\x7e]/g, "?").slice(0, 2000),
+    // A status line holds printable ASCII only; the engine writes sizes as 8000×6000.
+    statusText: reason.replace(/×/g, "x").replace(/[^\x20-\x7e]/g, "?").slice(0, 2000),
     headers: {
       ...headers,
       "content-type": "application/json",

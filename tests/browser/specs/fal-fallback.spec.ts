@@ -95,7 +95,7 @@ const TRIGGERS: Record<string, Trigger> = {
   "no memory for the picture": {
     force: (page) => limitMemory(page, 100),
     input: async (page) => ({ image_url: await bigPicture(page) }),
-    reason: /out of memory: no room for a picture of 8000×6000/,
+    reason: /out of memory: no room for a picture of 8000.6000/,
     alone: { status: 401, message: /out of memory.*proxyUrl.*credentials/ },
   },
   "no memory for the network, which ends the engine twice": {
