@@ -64,7 +64,11 @@ pub async fn answer(
         let known = latest.borrow().clone().filter(|latest| Some(&latest.digest) == digest.as_ref());
         let image = match &known {
             Some(known) => known.image.clone(),
-            None => Rc::new(decode::pixels(file.into(), signal).await?),
+            None => {
+                // Not two pictures at a time.
+                latest.take();
+                Rc::new(decode::pixels(file.into(), signal).await?)
+            }
         };
         Ok((image, digest, known))
     };
@@ -88,7 +92,7 @@ pub async fn answer(
             known.embedding
         }
         None => {
-            // Not two at a time.
+            // Of the same picture at another size, perhaps; nor two embeddings.
             latest.take();
             signal.pause().await?;
             let embedding = sam.embed(&image, plan.size)?;

@@ -1,6 +1,7 @@
 /** What the embedding of the last request's picture saves, and when there is none. (When it counts: fal-again.spec.ts.) */
 import type { Page } from "@playwright/test";
 import { expect, test } from "../fal.ts";
+import { limitMemory } from "../memory.ts";
 
 /** Asks for a mask of each of the pictures: whether its embedding was there, how long it took, and what came of it. */
 function ask(page: Page, asked: { photo: string; x: number; blob?: boolean }[], size: number) {
@@ -51,4 +52,23 @@ test("where there is nothing to hash with, for want of a secure context, each re
   const [first, second] = await ask(page, [{ photo, x: 200 }, { photo, x: 200 }], 64);
   expect([first!.again, second!.again]).toEqual([false, false]);
   expect(second!.hash).toBe(first!.hash);
+});
+
+test("where there is memory for one big picture, there is for another after it", async ({ page, door }) => {
+  await limitMemory(page, 300);
+  await door.open({ device: "cpu" });
+  const told = await page.evaluate(async () => {
+    const told = [];
+    for (const colour of ["red", "blue"]) {
+      const canvas = new OffscreenCanvas(8000, 6000);
+      const context = canvas.getContext("2d")!;
+      context.fillStyle = colour;
+      context.fillRect(100, 100, 4000, 3000);
+      const image_url = URL.createObjectURL(await canvas.convertToBlob());
+      const input = { image_url, size: 64, point_prompt: [[300, 200]], output: "mask" as const };
+      told.push(await tinysam.fal.run("fal-ai/tiny-sam", { input }).then(({ data }) => data.image.width, String));
+    }
+    return told;
+  });
+  expect(told).toEqual([8000, 8000]);
 });
