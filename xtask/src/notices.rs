@@ -26,7 +26,7 @@ struct Work {
 pub fn write() -> Result<()> {
     let mut works = crates()?;
     works.extend(npm()?);
-    ensure!(works.len() > 50, "only {} libraries were found: cargo's metadata has changed", works.len());
+    ensure!(works.len() > 50, "only {} libraries were found: has cargo changed what it prints?", works.len());
     fs::write(shell::root().join("pkg").join(FILE), told(&works)).with_context(|| format!("cannot write {FILE}"))
 }
 
@@ -62,7 +62,10 @@ fn texts(folder: &Path) -> Result<Vec<String>> {
         let starts = ["license", "licence", "copying", "copyright", "notice", "unlicense"];
         if entry.file_type()?.is_file() && starts.iter().any(|start| name.starts_with(start)) {
             let text = String::from_utf8_lossy(&fs::read(entry.path())?).replace("\r\n", "\n");
-            found.push((name, text.trim().to_owned()));
+            // A link that was packed as a file holds the path it leads to.
+            if text.lines().count() > 1 {
+                found.push((name, text.trim().to_owned()));
+            }
         }
     }
     found.sort();
@@ -75,87 +78,44 @@ fn texts(folder: &Path) -> Result<Vec<String>> {
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
-    resolve: Resolve,
 }
 
 #[derive(Deserialize)]
 struct Package {
-    id: String,
     name: String,
     version: String,
     license: Option<String>,
     manifest_path: String,
+    /// `None` for what lies in this repository.
     source: Option<String>,
-    targets: Vec<Target>,
 }
 
-#[derive(Deserialize)]
-struct Target {
-    kind: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Resolve {
-    root: String,
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    pkg: String,
-    dep_kinds: Vec<Kind>,
-}
-
-#[derive(Deserialize)]
-struct Kind {
-    /// `None` for what is linked in; else of builds and of tests.
-    kind: Option<String>,
-}
-
-/// The crates that are linked into either module.
+/// The crates that are linked into either module: `cargo tree` knows which, and `cargo metadata` where they lie.
 fn crates() -> Result<Vec<Work>> {
-    let arguments = ["metadata", "--format-version", "1", "--filter-platform", "wasm32-unknown-unknown"];
-    let features = ["--no-default-features", "--features", "cpu,webgpu"];
-    let json = shell::output(shell::cargo().args(arguments).args(features))?;
+    let module = ["--no-default-features", "--features", "cpu,webgpu"];
+    let listed = ["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"];
+    let mut tree = shell::cargo();
+    tree.args(["tree", "--package", "tinysam", "--target", "wasm32-unknown-unknown"]).args(module).args(listed);
+    let linked = shell::output(&mut tree)?;
+    let linked: BTreeSet<String> = linked.lines().filter_map(listed_name).collect();
+    let json = shell::output(shell::cargo().args(["metadata", "--format-version", "1"]).args(module))?;
     let metadata: Metadata = serde_json::from_str(&json).context("cargo's metadata cannot be read")?;
-    let packages: BTreeMap<&str, &Package> = metadata.packages.iter().map(|p| (p.id.as_str(), p)).collect();
-    let linked = linked(&metadata.resolve, |id| {
-        // A macro runs in the compiler.
-        packages.get(id).is_some_and(|p| p.targets.iter().all(|t| t.kind.iter().all(|kind| kind != "proc-macro")))
-    });
     let mut works = Vec::new();
-    for package in linked.iter().filter_map(|id| packages.get(id)).filter(|package| package.source.is_some()) {
-        let folder = Path::new(&package.manifest_path).parent().context("a manifest lies in a folder")?;
-        works.push(Work {
-            name: format!("{} {}", package.name, package.version),
-            licence: package.license.clone().unwrap_or_else(|| "see below".to_owned()),
-            texts: texts(folder)?,
-        });
+    for package in metadata.packages.iter().filter(|package| package.source.is_some()) {
+        let name = format!("{} {}", package.name, package.version);
+        if linked.contains(&name) {
+            let folder = Path::new(&package.manifest_path).parent().context("a manifest lies in a folder")?;
+            let licence = package.license.clone().unwrap_or_else(|| "see below".to_owned());
+            works.push(Work { name, licence, texts: texts(folder)? });
+        }
     }
     Ok(works)
 }
 
-/// What the root depends on, directly or not, other than for building and testing.
-fn linked(resolve: &Resolve, counts: impl Fn(&str) -> bool) -> BTreeSet<&str> {
-    let nodes: BTreeMap<&str, &Node> = resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
-    let mut seen = BTreeSet::new();
-    let mut next = vec![resolve.root.as_str()];
-    while let Some(id) = next.pop() {
-        if !counts(id) || !seen.insert(id) {
-            continue;
-        }
-        let dependencies = nodes.get(id).map_or(&[][..], |node| &node.deps);
-        let linked =
-            dependencies.iter().filter(|dependency| dependency.dep_kinds.iter().any(|kind| kind.kind.is_none()));
-        next.extend(linked.map(|dependency| dependency.pkg.as_str()));
-    }
-    seen
+/// `name v1.2.3 (where)` → `name 1.2.3`.
+fn listed_name(line: &str) -> Option<String> {
+    let (name, rest) = line.split_once(" v")?;
+    Some(format!("{name} {}", rest.split(' ').next()?))
 }
 
 #[derive(Deserialize)]
@@ -198,19 +158,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_linked_counts() {
-        let resolve: Resolve = serde_json::from_str(
-            r#"{ "root": "own", "nodes": [
-                { "id": "own", "deps": [
-                    { "pkg": "linked", "dep_kinds": [{ "kind": null }, { "kind": "dev" }] },
-                    { "pkg": "test", "dep_kinds": [{ "kind": "dev" }] },
-                    { "pkg": "macro", "dep_kinds": [{ "kind": null }] } ] },
-                { "id": "linked", "deps": [{ "pkg": "deep", "dep_kinds": [{ "kind": null }] }] },
-                { "id": "macro", "deps": [{ "pkg": "compiler", "dep_kinds": [{ "kind": null }] }] } ] }"#,
-        )
-        .unwrap();
-        let found = linked(&resolve, |id| id != "macro");
-        assert_eq!(Vec::from_iter(found), ["deep", "linked", "own"]);
+    fn names_in_a_tree() {
+        assert_eq!(listed_name("burn v0.22.1").as_deref(), Some("burn 0.22.1"));
+        assert_eq!(listed_name("own v0.1.0 (/somewhere) (*)").as_deref(), Some("own 0.1.0"));
+        assert_eq!(listed_name(""), None);
     }
 
     #[test]
