@@ -134,3 +134,32 @@ test("the page's thread is never blocked while the worker encodes", async ({ app
   expect(run.tasks).toEqual([]);
   expect(run.frames).toBeGreaterThan((run.encode + run.decode) / 50);
 });
+
+test("a mask of twelve megapixels costs at most 50 ms more than a small one", async ({ app }) => {
+  const page = await app.open();
+  const times = await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    const photo = await createImageBitmap(await (await fetch("/photos/coffee.png")).blob());
+    const images = await Promise.all(
+      [[64, 48], [4000, 3000]].map(([width, height]) => {
+        const canvas = new OffscreenCanvas(width!, height!);
+        canvas.getContext("2d")!.drawImage(photo, 0, 0, width!, height!);
+        return sam.embed(canvas);
+      }),
+    );
+    const times: number[][] = images.map(() => []);
+    // In turns, so that what slows the machine slows both.
+    for (let run = 0; run < 15; run++) {
+      for (const [index, image] of images.entries()) {
+        const start = performance.now();
+        const [mask] = await image.segment({ points: [[image.width * 0.45, image.height * 0.5]] });
+        times[index]!.push(performance.now() - start);
+        mask!.free();
+      }
+    }
+    return times.map((each) => each.sort((a, b) => a - b)[7]!);
+  });
+  const [small, large] = times as [number, number];
+  console.log(`a mask: ${small.toFixed(1)} ms at 64 x 48 pixels, ${large.toFixed(1)} ms at 4000 x 3000`);
+  expect(large - small).toBeLessThanOrEqual(50);
+});
