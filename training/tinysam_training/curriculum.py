@@ -18,7 +18,7 @@ class Stage:
     easy: float = 0.0
     """1: few and large objects, no parts or groups; 0: everything."""
     plain: float = 0.0
-    """Share of plain scenes: single colours, no light, no camera. For scenes that workers make, not composed ones."""
+    """Share of plain scenes: single colours, no light, no camera."""
     balanced: tuple[float, float] = (0.0, 0.0)
     """See `losses.mask_loss`."""
     affinity: tuple[float, float] = (1.0, 1.0)
@@ -46,7 +46,7 @@ CURRICULA = {
     # One large GPU in bf16.
     "gpu": (
         Stage("warm-up", 0.02, 224, 1, 64, (1e-3, 3e-4), balanced=(1.0, 0.5), encoder=False),
-        Stage("first", 0.20, 224, 128, 12, (5e-4, 5e-4), easy=0.7, balanced=(0.5, 0.0)),
+        Stage("first", 0.20, 224, 128, 12, (5e-4, 5e-4), easy=0.7, plain=0.5, balanced=(0.5, 0.0)),
         Stage("full", 0.28, 224, 128, 12, (5e-4, 3e-4), correction=0.2),
         Stage("large", 0.31, 448, 48, 12, (3e-4, 1e-4), affinity=(1.0, 0.5), correction=0.3),
         Stage("native", 0.19, 1024, 12, 8, (1e-4, 1e-6), affinity=(0.5, 0.2), correction=0.3),
