@@ -1,35 +1,9 @@
 // Bundles src/ into dist/, beside the WebAssembly modules that `cargo xtask build` puts there. esbuild leaves
 // `new URL("…", import.meta.url)` as it is written, which is what the users' bundlers, and browsers without
 // one, understand.
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { build } from "esbuild";
-
-/** fal's client is CommonJS, of which esbuild takes everything: this leaves out what is there twice or never called. */
-const leanClient = {
-  name: "lean-client",
-  setup({ onResolve, onLoad, resolve }) {
-    onResolve({ filter: /^@msgpack\/msgpack$/ }, async ({ kind, path, resolveDir }) =>
-      kind === "require-call" ? { path, namespace: "lean", pluginData: await resolve(path, { kind: "import-statement", resolveDir }) } : undefined,
-    );
-    onLoad({ filter: /.*/, namespace: "lean" }, ({ pluginData: { path } }) => ({
-      contents: `export { decode, encode } from ${JSON.stringify(path)};`,
-      resolveDir: "/",
-    }));
-    onLoad({ filter: /@fal-ai[\\/]client[\\/].*\.js$/ }, async ({ path }) => {
-      const text = await readFile(path, "utf8");
-      // TypeScript's helper, which stands in every file: tslib's takes its place.
-      const helper = /^var __awaiter = \(this && this\.__awaiter\) \|\| function[^]*?\n\};\n/m;
-      return helper.test(text) ? { contents: `const { __awaiter } = require("tslib");${text.replace(helper, "")}` } : undefined;
-    });
-    onResolve({ filter: /^tslib$/ }, ({ path }) => ({ path, namespace: "tslib" }));
-    onLoad({ filter: /.*/, namespace: "tslib" }, () => ({ contents: 'export { __awaiter } from "./node_modules/tslib/tslib.es6.mjs";', resolveDir: import.meta.dirname }));
-    // Read for the name that the client gives itself outside browsers.
-    onLoad({ filter: /@fal-ai[\\/]client[\\/]package\.json$/ }, async ({ path }) => {
-      const { name, version } = JSON.parse(await readFile(path, "utf8"));
-      return { contents: JSON.stringify({ name, version }), loader: "json" };
-    });
-  },
-};
+import { clientAsModules } from "./fal-client.mjs";
 
 const options = {
   outdir: "dist",
@@ -51,7 +25,7 @@ await build({
   minifyIdentifiers: true,
   splitting: true,
   chunkNames: "chunk-[hash]",
-  plugins: [leanClient],
+  plugins: [clientAsModules],
 });
 // Each worker in one file: bundlers that make workers of the classic kind cannot split them.
 await build({ ...options, entryPoints: ["src/worker-cpu.ts", "src/worker-webgpu.ts"] });

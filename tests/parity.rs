@@ -9,10 +9,8 @@ use futures_lite::future::block_on;
 use tinysam::Error;
 use tinysam::checkpoint::Checkpoint;
 use tinysam::image::Image;
-use tinysam::mask::Rle;
-use tinysam::segment::{Batch, EverythingOptions, Prompt, Sam, TracedPrompt};
-use tinysam_golden::everything::RunMask;
-use tinysam_golden::{Comparer, Everything, Golden, Report, fixture, formula, synth};
+use tinysam::segment::{Batch, EverythingOptions, Prompt, Sam};
+use tinysam_golden::{Everything, Golden, Report, engine, fixture, formula, synth};
 
 /// The formula checkpoint of seed 0, through the loader.
 fn sam() -> &'static Sam {
@@ -27,19 +25,7 @@ fn compare(sam: &Sam, name: &str, image: &Image) -> Report {
     let golden = Golden::open(&fixture(&format!("goldens/{name}.json"))).unwrap();
     assert_eq!(golden.original, (image.width(), image.height()));
     assert_eq!(golden.image_sha256.as_deref().unwrap_or_default(), synth::image_sha256(image.rgb()));
-    let prompts: Vec<_> = golden
-        .prompts
-        .iter()
-        .map(|(name, p)| {
-            let labels = p.labels.iter().map(|l| *l as u8).collect();
-            let prompt = Prompt { points: p.points.clone(), labels, bbox: p.bbox, mask: None };
-            (name.clone(), TracedPrompt { prompt, mask_from: p.mask_from.clone() })
-        })
-        .collect();
-    let mut comparer = Comparer::new(&golden, tinysam_golden::Device::Cpu);
-    block_on(sam.trace(image, golden.size, &prompts, &mut |name, shape, data| comparer.observe(name, shape, data)))
-        .unwrap();
-    comparer.finish()
+    engine::trace(sam, image, &golden).unwrap()
 }
 
 fn synthetic() -> Image {
@@ -94,38 +80,7 @@ fn on_trained_weights() {
 #[test]
 fn everything_at_256_pixels() {
     let golden = Everything::open(&fixture("goldens/everything_256_synth.json")).unwrap();
-    let config = &golden.config;
-    let options = EverythingOptions {
-        points_per_side: config.points_per_side,
-        pred_iou_thresh: config.pred_iou_thresh as f32,
-        stability_score_thresh: config.stability_score_thresh as f32,
-        stability_score_offset: config.stability_score_offset as f32,
-        high_score_thresh: config.high_score_thresh as f32,
-        box_nms_thresh: config.box_nms_thresh as f32,
-        min_mask_region_area: 0,
-    };
-    let embedding = sam().embed(&synthetic(), golden.size).unwrap();
-    let mut points = 0;
-    let masks = block_on(sam().everything(&embedding, &options, async |batch: Batch<'_>| {
-        points = batch.done;
-        Ok(())
-    }))
-    .unwrap();
-    let run: Vec<RunMask> = masks
-        .iter()
-        .map(|mask| {
-            let [x, y, w, h] = mask.bbox.map(f64::from);
-            RunMask {
-                area: mask.area as u64,
-                bbox: [x, y, w, h],
-                predicted_iou: mask.score as f64,
-                point: mask.point.unwrap(),
-                stability_score: mask.stability as f64,
-                counts: Rle::encode(&mask.bitmap()).counts,
-            }
-        })
-        .collect();
-    assert_passed(golden.compare(points, &run, tinysam_golden::Device::Cpu));
+    assert_passed(engine::everything(sam(), &synthetic(), &golden).unwrap());
 }
 
 /// Filters that let masks of the formula checkpoint through.

@@ -58,6 +58,15 @@ export interface EngineEmbedding {
   readonly size: number;
   segment(prompt: object, signal?: AbortSignal): Promise<EngineMask[]>;
   everything(options: object, onBatch: (batch: EngineBatch) => void, signal?: AbortSignal): Promise<EngineMask[]>;
+  layers(): EngineLayers;
+  free(): void;
+}
+
+/** @internal */
+export interface EngineLayers {
+  add(mask: EngineMask): void;
+  labels(): Uint16Array;
+  png(kind: "overlay" | "labels"): Uint8Array;
   free(): void;
 }
 

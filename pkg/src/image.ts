@@ -5,7 +5,7 @@ import { Everything, type EverythingProgress } from "./everything.js";
 import type { Lane } from "./lane.js";
 import { Mask } from "./mask.js";
 import type { BatchRecord, EmbeddingId, EmbeddingRecord, MaskId, MaskRecord } from "./protocol.js";
-import type { EverythingOptions, Prompt } from "./types.js";
+import type { EverythingOptions, LayersKind, Prompt } from "./types.js";
 
 /** Frees embeddings that were forgotten; a safety net, for collection may come late or never. */
 const forgotten = new FinalizationRegistry<{ connection: Connection; id: EmbeddingId }>(({ connection, id }) =>
@@ -94,6 +94,26 @@ export class SamImage {
     return new Everything(run, () => stop.abort());
   }
 
+  /**
+   * Which mask each pixel is of: its number, from 1 in the order given, or 0; the smallest where several overlap.
+   * Row-major, at original size.
+   *
+   * @throws `option_invalid` for a mask of another engine, `released`, `crashed`
+   */
+  async toLabelMap(masks: readonly Mask[]): Promise<Uint16Array<ArrayBuffer>> {
+    return this.#connection.call("labels", { embedding: this.#id, masks: this.#ids(masks) });
+  }
+
+  /**
+   * A PNG of several masks at original size, the same bytes each time.
+   *
+   * @throws as {@link toLabelMap}
+   */
+  async toBlob(masks: readonly Mask[], kind: LayersKind = "overlay"): Promise<Blob> {
+    const png = await this.#connection.call("layers", { embedding: this.#id, masks: this.#ids(masks), kind });
+    return new Blob([png], { type: "image/png" });
+  }
+
   /** Frees the embedding. Masks made from it live on, but can no longer be refined. */
   free(): void {
     if (this.#freed) return;
@@ -133,6 +153,11 @@ export class SamImage {
         latest: latest === true ? this : undefined,
       })
       .then(wrap);
+  }
+
+  #ids(masks: readonly Mask[]): MaskId[] {
+    if (this.#freed) throw new TinySamError("released", "this image was freed: embed it again");
+    return masks.map((mask) => mask.idFor(this.#connection));
   }
 
   #mask(record: MaskRecord, prompt: Prompt): Mask {

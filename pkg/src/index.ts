@@ -16,6 +16,7 @@ export type {
   EverythingOptions,
   ImageSource,
   Label,
+  LayersKind,
   PngKind,
   Point,
   Progress,

@@ -57,6 +57,13 @@ export class Mask {
     forgotten.register(this, { connection, id: record.id }, this);
   }
 
+  /** Its number, for the engine that made it. @internal */
+  idFor(connection: Connection): MaskId {
+    if (this.#freed) throw released();
+    if (connection !== this.#connection) throw new TinySamError("option_invalid", "this mask is of another engine: segment again");
+    return this.#id;
+  }
+
   /** Low-resolution logits, row-major, `(size / 4)²` of them: a pixel is in the mask where they are over 0. */
   logits(): Promise<Float32Array<ArrayBuffer>> {
     return this.#read("logits", { mask: this.#id });

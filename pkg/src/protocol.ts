@@ -6,7 +6,7 @@
 import type { WireError } from "./errors.js";
 import type { EngineAnswer, LogLine } from "./fal/endpoint.js";
 import type { PostableImage } from "./source.js";
-import type { EverythingOptions, PngKind, Progress, Prompt, Rle } from "./types.js";
+import type { EverythingOptions, LayersKind, PngKind, Progress, Prompt, Rle } from "./types.js";
 import type { PreparedWeights } from "./weights.js";
 
 /** @internal */
@@ -69,6 +69,13 @@ export interface Calls {
     args: { embedding: EmbeddingId; options: EverythingOptions };
     reply: readonly MaskRecord[];
     event: BatchRecord;
+  };
+  /** Of several masks of one picture. */
+  labels: { args: { embedding: EmbeddingId; masks: readonly MaskId[] }; reply: Uint16Array<ArrayBuffer>; event: never };
+  layers: {
+    args: { embedding: EmbeddingId; masks: readonly MaskId[]; kind: LayersKind };
+    reply: Uint8Array<ArrayBuffer>;
+    event: never;
   };
   /** A whole request to fal's endpoint; `image` stands for the input's `image_url`, if it is held here. */
   answer: { args: { input: unknown; image: Blob | undefined }; reply: EngineAnswer; event: LogLine };

@@ -1,4 +1,4 @@
-import type { Engine, EngineEmbedding, EngineMask, EngineModule } from "./bindings.js";
+import type { Engine, EngineEmbedding, EngineLayers, EngineMask, EngineModule } from "./bindings.js";
 import { TinySamError, isTrap, toWire } from "./errors.js";
 import type { CallName, Calls, EmbeddingId, MaskId, MaskRecord, Port, Request, Response } from "./protocol.js";
 
@@ -127,6 +127,11 @@ export class Server {
       return { ...rest, picture: new Blob([png as Uint8Array<ArrayBuffer>], { type: "image/png" }) };
     },
 
+    labels: ({ embedding, masks }) =>
+      this.#layered(embedding, masks, (layers) => layers.labels() as Uint16Array<ArrayBuffer>),
+    layers: ({ embedding, masks, kind }) =>
+      this.#layered(embedding, masks, (layers) => layers.png(kind) as Uint8Array<ArrayBuffer>),
+
     // These arrays are copies out of WebAssembly's memory, with buffers of their own.
     logits: ({ mask }) => this.#mask(mask).logits() as Float32Array<ArrayBuffer>,
     bits: ({ mask }) => this.#mask(mask).bits() as Uint8Array<ArrayBuffer>,
@@ -147,6 +152,18 @@ export class Server {
       entry.borrowed -= 1;
       if (entry.freed && entry.borrowed === 0) entry.embedding.free();
     }
+  }
+
+  #layered<T>(id: EmbeddingId, masks: readonly MaskId[], use: (layers: EngineLayers) => T): Promise<T> {
+    return this.#borrow(id, async (embedding) => {
+      const layers = embedding.layers();
+      try {
+        for (const mask of masks) layers.add(this.#mask(mask));
+        return use(layers);
+      } finally {
+        layers.free();
+      }
+    });
   }
 
   #mask(id: MaskId): EngineMask {

@@ -66,6 +66,12 @@ export interface Rle {
 /** What a PNG of a mask shows: the mask, white on black; the object cut out; the photo with the mask laid over it. */
 export type PngKind = "mask" | "cutout" | "overlay";
 
+/**
+ * What a PNG of several masks shows: the photo with every mask laid over it in a colour of its own, larger ones below;
+ * or the label map, grey, sixteen bits a pixel.
+ */
+export type LayersKind = "overlay" | "labels";
+
 /** Options of `everything`; the defaults are the paper's. */
 export interface EverythingOptions {
   /** Points along each side of the fine grid, a multiple of 4; the coarse grid has a quarter of them. Default 32. */

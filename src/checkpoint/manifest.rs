@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use super::tensor_file::{Dtype, TensorFile};
+use super::tensor_file::{Dtype, TensorFile, scale_of};
 use crate::{Error, Result};
 
 /// One per line: name, type, shape and element count, between tabs; in the order of the network.
@@ -20,6 +20,16 @@ pub struct Key {
     /// the encoder was trained with (`norm_head`, `head`) and BatchNorm's counters. The hypernetwork of mask token 0
     /// counts as needed: TinySAM drops its mask, MobileSAM shows it for boxes.
     pub used: bool,
+}
+
+impl Key {
+    /// The axis of the output channels of a large weight, which can be stored as int8 with a scale for each of them;
+    /// `None` for what is small or no weight of a product. A transposed convolution has its outputs second.
+    pub fn outputs(&self) -> Option<usize> {
+        let large = self.shape.len() >= 2 && self.shape.iter().product::<usize>() >= 4096;
+        let transposed = self.name.starts_with("mask_decoder.output_upscaling.");
+        (self.used && large && self.name.ends_with(".weight")).then_some(transposed as usize)
+    }
 }
 
 /// All keys, in the order of the official files.
@@ -60,6 +70,13 @@ pub(super) fn check(file: &TensorFile) -> Result<()> {
                 "tensor {name:?} holds {dtype}, TinySAM's {}",
                 if key.counter { "int64" } else { "floating-point numbers" }
             )),
+            Some((Dtype::I8, _)) => {
+                // Whether it fits is seen when it is used.
+                let scale = scale_of(name);
+                if unknown.remove(scale.as_str()).is_none() {
+                    complaints.push(format!("tensor {scale:?} is missing, without which int8 means nothing"));
+                }
+            }
             Some(_) => {}
         }
     }

@@ -3,7 +3,7 @@
 //! | format | told by | tensors | packing |
 //! |---|---|---|---|
 //! | `.pth`, `.pt`: `torch.save` of a flat state dict, PyTorch ≥ 1.6 | zip magic | float32, float16, bfloat16; int64 counters; any strides, shared storages; the device they were saved from is ignored | stored or deflated |
-//! | `.safetensors` | JSON after the first 8 bytes | float32, float16, bfloat16; int64 counters | none |
+//! | `.safetensors` | JSON after the first 8 bytes | float32, float16, bfloat16; int8 with scales; int64 counters | none |
 //!
 //! A `.pth` holds a pickle, which to PyTorch is a program. Here it is data: a small reader knows the few opcodes and
 //! names that a state dict needs and refuses all others by name; nothing is ever executed.
@@ -36,6 +36,7 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
+pub use convert::Precision;
 pub use tensor_file::{Dtype, TensorFile};
 
 use crate::{Error, Result};

@@ -49,10 +49,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
             Stored::F32 => Dtype::F32,
             Stored::F16 => Dtype::F16,
             Stored::BF16 => Dtype::Bf16,
+            Stored::I8 => Dtype::I8,
             Stored::I64 => Dtype::I64,
             other => {
                 return Err(invalid(format!(
-                    "tensor {name:?} is of type {other:?}; float32, float16 and bfloat16 are read"
+                    "tensor {name:?} is of type {other:?}; float32, float16, bfloat16 and int8 are read"
                 )));
             }
         };

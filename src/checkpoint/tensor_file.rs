@@ -19,6 +19,8 @@ pub enum Dtype {
     F32,
     F16,
     Bf16,
+    /// Weights with a scale for each channel, in a tensor of their own.
+    I8,
     /// Counters (`num_batches_tracked`).
     I64,
 }
@@ -27,6 +29,7 @@ impl Dtype {
     /// Bytes of one element.
     pub fn size(self) -> usize {
         match self {
+            Dtype::I8 => 1,
             Dtype::F16 | Dtype::Bf16 => 2,
             Dtype::F32 => 4,
             Dtype::I64 => 8,
@@ -40,6 +43,7 @@ impl fmt::Display for Dtype {
             Dtype::F32 => "float32",
             Dtype::F16 => "float16",
             Dtype::Bf16 => "bfloat16",
+            Dtype::I8 => "int8",
             Dtype::I64 => "int64",
         })
     }
@@ -139,14 +143,15 @@ impl TensorFile {
     /// A tensor's values, row-major.
     ///
     /// # Errors
-    /// [`Error::CheckpointMismatch`] if there is no such tensor or it holds integers;
-    /// [`Error::CheckpointInvalid`] if one of its values is infinite or not a number.
+    /// [`Error::CheckpointMismatch`] if there is no such tensor, if it holds counters, or int8 without a scale
+    /// that fits; [`Error::CheckpointInvalid`] if one of its values is infinite or not a number.
     pub fn values(&self, name: &str) -> Result<Vec<f32>> {
         let raw = self.raw(name)?;
         let values: Vec<f32> = match self.view(name)?.dtype {
             Dtype::F32 => (raw.as_chunks().0.iter()).map(|b| f32::from_le_bytes(*b)).collect(),
             Dtype::F16 => (raw.as_chunks().0.iter()).map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
             Dtype::Bf16 => (raw.as_chunks().0.iter()).map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+            Dtype::I8 => self.scaled(name, &raw)?,
             Dtype::I64 => {
                 return Err(Error::CheckpointMismatch(format!(
                     "tensor {name:?} holds int64, not floating-point numbers"
@@ -162,10 +167,44 @@ impl TensorFile {
         }
     }
 
+    /// int8 values times their scales.
+    fn scaled(&self, name: &str, raw: &[u8]) -> Result<Vec<f32>> {
+        let scale = scale_of(name);
+        let (shape, sides) = (&self.view(name)?.shape, &self.view(&scale)?.shape);
+        let axis = scaled_axis(shape, sides);
+        let axis =
+            axis.filter(|_| matches!(self.view(&scale), Ok(view) if view.dtype == Dtype::F32)).ok_or_else(|| {
+                Error::CheckpointMismatch(format!(
+                    "tensor {scale:?} of shape {sides:?} is no float32 scale of {name:?} of shape {shape:?}"
+                ))
+            })?;
+        let scales = self.values(&scale)?;
+        // Elements in a row that share a scale.
+        let run: usize = shape[axis + 1..].iter().product();
+        let mut values = Vec::with_capacity(raw.len());
+        for (run, scale) in raw.chunks(run.max(1)).zip(scales.iter().cycle()) {
+            values.extend(run.iter().map(|byte| f32::from(*byte as i8) * scale));
+        }
+        Ok(values)
+    }
+
     fn view(&self, name: &str) -> Result<&View> {
         (self.contents.tensors.get(name))
             .ok_or_else(|| Error::CheckpointMismatch(format!("tensor {name:?} is missing")))
     }
+}
+
+/// The name of an int8 tensor's scales, float32: as many axes as the tensor, as long as its own along the axis of the
+/// channels and 1 along the others. A value is its int8 times its channel's scale.
+pub(super) fn scale_of(name: &str) -> String {
+    format!("{name}.scale")
+}
+
+/// The axis along which a tensor of `shape` is scaled by a tensor of sides `sides`, if they fit.
+fn scaled_axis(shape: &[usize], sides: &[usize]) -> Option<usize> {
+    let axis = sides.iter().position(|side| *side != 1).unwrap_or(0);
+    let fits = |(at, side): (usize, &usize)| *side == if at == axis { shape[at] } else { 1 };
+    (!shape.is_empty() && shape.len() == sides.len() && sides.iter().enumerate().all(fits)).then_some(axis)
 }
 
 /// Shorthand for the error of this folder.

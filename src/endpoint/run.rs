@@ -6,8 +6,8 @@ use super::plan::{Choice, Mode, Plan};
 use super::schema::{Log, Picture};
 use crate::Result;
 use crate::image::Image;
-use crate::mask::{Bitmap, Channels, Rle, cutout, encode_png, fill_small_holes, luma, overlay, remove_small_islands};
-use crate::segment::{Answer, BATCH, EverythingOptions, Mask, Prompt, Sam};
+use crate::mask::{Bitmap, Channels, Rle, cutout, encode_png, luma, overlay};
+use crate::segment::{Answer, BATCH, Embedding, EverythingOptions, Mask, Prompt, Sam};
 
 /// What a request came to.
 #[derive(Debug)]
@@ -41,20 +41,19 @@ pub struct CompressedRle {
     pub counts: String,
 }
 
-/// Runs a plan. `pause` is awaited between the steps: it lets others run, and its error ends the work.
+/// Runs a plan on a picture and its embedding at the plan's size. `pause` is awaited between the steps: it lets others
+/// run, and its error ends the work.
 ///
 /// # Errors
 /// As the device has them; what `pause` returns.
 pub async fn run(
     sam: &Sam,
     image: &Image,
+    embedding: &Embedding,
     plan: &Plan,
     mut log: impl FnMut(Log),
     mut pause: impl AsyncFnMut() -> Result<()>,
 ) -> Result<Output> {
-    pause().await?;
-    let embedding = sam.embed(image, plan.size)?;
-    sam.finish(&embedding).await?;
     let (width, height) = embedding.frame().resized;
     log(Log::info(format!("the network saw the picture at {width} x {height} pixels")));
     pause().await?;
@@ -68,19 +67,18 @@ pub async fn run(
                 min_mask_region_area: plan.min_mask_region_area,
                 ..EverythingOptions::default()
             };
-            let masks = sam.everything(&embedding, &options, async |_| pause().await).await?;
-            masks.iter().map(Drawn::new).collect()
+            sam.everything(embedding, &options, async |_| pause().await).await?
         }
         Mode::Points { points, refines, choice } => {
             let (points, labels) = points.iter().copied().unzip();
             let prompt = Prompt { points, labels, bbox: *refines, mask: None };
-            chosen(sam.segment(&embedding, &[prompt]).await?, choice, plan, &mut log)
+            chosen(sam.segment(embedding, &[prompt]).await?, choice, plan, &mut log)
         }
         Mode::Boxes { boxes, choice } => {
             let prompts: Vec<Prompt> = boxes.iter().copied().map(Prompt::bbox).collect();
             let mut masks = Vec::with_capacity(prompts.len());
             for batch in prompts.chunks(BATCH) {
-                masks.extend(chosen(sam.segment(&embedding, batch).await?, choice, plan, &mut log));
+                masks.extend(chosen(sam.segment(embedding, batch).await?, choice, plan, &mut log));
                 pause().await?;
             }
             masks
@@ -93,67 +91,49 @@ pub async fn run(
     pause().await?;
     Ok(Output {
         png: draw(image, &masks, plan.output)?,
-        masks: plan.return_masks.then(|| masks.iter().map(Drawn::output).collect()),
+        masks: plan.return_masks.then(|| masks.iter().map(MaskOutput::new).collect()),
     })
 }
 
-/// A mask with its pixels.
-struct Drawn {
-    bitmap: Bitmap,
-    score: f32,
-    stability: f32,
-}
-
-impl Drawn {
+impl MaskOutput {
     fn new(mask: &Mask) -> Self {
-        Self { bitmap: mask.bitmap(), score: mask.score, stability: mask.stability }
-    }
-
-    fn output(&self) -> MaskOutput {
-        let rle = Rle::encode(&self.bitmap);
-        MaskOutput {
+        let rle = Rle::encode(&mask.bitmap());
+        Self {
             rle: CompressedRle { size: rle.size, counts: rle.to_compressed() },
-            score: self.score,
-            stability: self.stability,
-            bbox: self.bitmap.bbox(),
-            area: self.bitmap.area(),
+            score: mask.score,
+            stability: mask.stability,
+            bbox: mask.bbox,
+            area: mask.area,
         }
     }
 }
 
 /// The masks to keep of each prompt's three.
-fn chosen(answers: Vec<Answer>, choice: &Choice, plan: &Plan, log: &mut impl FnMut(Log)) -> Vec<Drawn> {
-    let mut drawn = Vec::with_capacity(answers.len());
+fn chosen(answers: Vec<Answer>, choice: &Choice, plan: &Plan, log: &mut impl FnMut(Log)) -> Vec<Mask> {
+    let mut all = Vec::with_capacity(answers.len());
     for answer in answers {
         let (kept, line) = choice.keep(&answer.scores());
         line.into_iter().for_each(&mut *log);
         let masks = if choice.multimask { answer.all() } else { vec![answer.best()] };
-        let kept = masks.iter().enumerate().filter(|(index, _)| !choice.multimask || kept.contains(index));
-        for (_, mask) in kept {
-            let mut mask = Drawn::new(mask);
-            if plan.min_mask_region_area > 0 {
-                fill_small_holes(&mut mask.bitmap, plan.min_mask_region_area);
-                remove_small_islands(&mut mask.bitmap, plan.min_mask_region_area);
-            }
-            drawn.push(mask);
-        }
+        let kept = masks.into_iter().enumerate().filter(|(index, _)| !choice.multimask || kept.contains(index));
+        all.extend(kept.map(|(_, mask)| match plan.min_mask_region_area {
+            0 => mask,
+            area => mask.without_small_regions(area),
+        }));
     }
-    drawn
+    all
 }
 
 /// The one picture of all masks, as a PNG file.
-fn draw(image: &Image, masks: &[Drawn], output: Picture) -> Result<Vec<u8>> {
+fn draw(image: &Image, masks: &[Mask], output: Picture) -> Result<Vec<u8>> {
     let (width, height) = (image.width(), image.height());
     let all = || {
         let mut all = Bitmap::new(width, height);
-        masks.iter().for_each(|mask| all.unite(&mask.bitmap));
+        masks.iter().for_each(|mask| all.unite(&mask.bitmap()));
         all
     };
     let (channels, pixels) = match output {
-        Picture::Overlay => {
-            let bitmaps: Vec<&Bitmap> = masks.iter().map(|mask| &mask.bitmap).collect();
-            (Channels::Rgb, overlay(image, &bitmaps)?)
-        }
+        Picture::Overlay => (Channels::Rgb, overlay(image, masks)?),
         Picture::Mask => (Channels::Luma, luma(&all())),
         Picture::Cutout => (Channels::Rgba, cutout(image, &all())?),
     };
@@ -172,6 +152,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
     use crate::endpoint::{plan::plan, validate::validate};
+    use crate::mask::{fill_small_holes, remove_small_islands};
     use crate::{Error, endpoint::schema::Level};
 
     const SIZE: (u32, u32) = (160, 120);
@@ -188,6 +169,12 @@ mod tests {
         Image::from_rgb(SIZE.0, SIZE.1, synth::synth(SIZE.0, SIZE.1)).unwrap()
     }
 
+    /// At the size of every plan here.
+    fn embedding() -> &'static Embedding {
+        static EMBEDDING: OnceLock<Embedding> = OnceLock::new();
+        EMBEDDING.get_or_init(|| sam().embed(&photo(), 64).unwrap())
+    }
+
     fn planned(fields: Value) -> Plan {
         let mut body = json!({ "image_url": "data:,", "size": 64 });
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -197,7 +184,9 @@ mod tests {
 
     fn answered(fields: Value) -> (Output, Vec<Log>) {
         let mut logs = Vec::new();
-        let output = block_on(run(sam(), &photo(), &planned(fields), |line| logs.push(line), async || Ok(()))).unwrap();
+        let output =
+            block_on(run(sam(), &photo(), embedding(), &planned(fields), |line| logs.push(line), async || Ok(())))
+                .unwrap();
         (output, logs)
     }
 
@@ -222,7 +211,7 @@ mod tests {
         assert!(mask.area > 0 && mask.area < SIZE.0 * SIZE.1, "{mask:?}");
         let (width, height, _, pixels) = decoded(&output.png);
         assert_eq!((width, height), SIZE);
-        assert_eq!(pixels, overlay(&photo(), &[&bitmap]).unwrap());
+        assert_eq!(pixels, overlay(&photo(), &[bitmap]).unwrap());
         assert_eq!(answered(fields).0.png, output.png);
         assert_eq!(logs.last().unwrap().message, "1 mask");
     }
@@ -301,7 +290,7 @@ mod tests {
                 if left < 0 { Err(Error::Aborted) } else { Ok(()) }
             };
             let plan = planned(json!({ "points_per_side": 8 }));
-            let ended = block_on(run(sam(), &photo(), &plan, |_| (), pause));
+            let ended = block_on(run(sam(), &photo(), embedding(), &plan, |_| (), pause));
             assert_eq!(ended.unwrap_err(), Error::Aborted, "after {steps} steps");
         }
     }

@@ -1,9 +1,38 @@
 //! Masks as pictures.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
+
 use super::Bitmap;
 use crate::image::Image;
 use crate::{Error, Result};
-use std::cmp::Reverse;
+
+/// What has pixels, at hand or to be made when they are wanted: the masks of a large photo, all at once, would be too
+/// much memory.
+pub trait Pixels {
+    /// How many.
+    fn area(&self) -> u32;
+    /// Which, at original size.
+    fn bitmap(&self) -> Cow<'_, Bitmap>;
+}
+
+impl<P: Pixels> Pixels for &P {
+    fn area(&self) -> u32 {
+        (**self).area()
+    }
+    fn bitmap(&self) -> Cow<'_, Bitmap> {
+        (**self).bitmap()
+    }
+}
+
+impl Pixels for Bitmap {
+    fn area(&self) -> u32 {
+        Bitmap::area(self)
+    }
+    fn bitmap(&self) -> Cow<'_, Bitmap> {
+        Cow::Borrowed(self)
+    }
+}
 
 /// The colours of masks, by their order: well apart from each other and from most photos.
 pub const PALETTE: [[u8; 3]; 12] = [
@@ -26,14 +55,15 @@ pub const PALETTE: [[u8; 3]; 12] = [
 ///
 /// # Errors
 /// [`Error::Internal`] if a mask is of another size than the photo.
-pub fn overlay(image: &Image, masks: &[&Bitmap]) -> Result<Vec<u8>> {
+pub fn overlay(image: &Image, masks: &[impl Pixels]) -> Result<Vec<u8>> {
     let mut rgb = image.rgb().to_vec();
     for (index, mask) in bottom_up(masks) {
-        check_size(image, mask)?;
+        let mask = mask.bitmap();
+        check_size(image, &mask)?;
         // Two fifths of what is there and three of the colour, rounded to nearest; eight pixels at a time.
         let colour = PALETTE[index % PALETTE.len()];
         let share: [u16; 24] = std::array::from_fn(|i| 3 * u16::from(colour[i % 3]) + 2);
-        for_runs(mask, |run| {
+        for_runs(&mask, |run| {
             for pixels in rgb[3 * run.start..3 * run.end].chunks_mut(share.len()) {
                 for (channel, share) in pixels.iter_mut().zip(share) {
                     *channel = ((2 * u16::from(*channel) + share) / 5) as u8;
@@ -80,23 +110,24 @@ pub fn rgba(mask: &Bitmap) -> Vec<u8> {
 ///
 /// # Errors
 /// [`Error::Internal`] if masks are of different sizes; [`Error::OptionInvalid`] for more than 65 535 masks.
-pub fn label_map(width: u32, height: u32, masks: &[&Bitmap]) -> Result<Vec<u16>> {
+pub fn label_map(width: u32, height: u32, masks: &[impl Pixels]) -> Result<Vec<u16>> {
     if u16::try_from(masks.len()).is_err() {
         return Err(Error::OptionInvalid(format!("a label map of {} masks; it holds 65535", masks.len())));
     }
     let mut labels = vec![0; width as usize * height as usize];
     for (index, mask) in bottom_up(masks) {
+        let mask = mask.bitmap();
         if (mask.width(), mask.height()) != (width, height) {
-            return Err(other_size(mask, width, height));
+            return Err(other_size(&mask, width, height));
         }
-        for_runs(mask, |run| labels[run].fill(index as u16 + 1));
+        for_runs(&mask, |run| labels[run].fill(index as u16 + 1));
     }
     Ok(labels)
 }
 
 /// The masks with their places, larger ones first, equal ones in their order.
-fn bottom_up<'a>(masks: &[&'a Bitmap]) -> Vec<(usize, &'a Bitmap)> {
-    let mut order: Vec<_> = masks.iter().copied().enumerate().collect();
+fn bottom_up<M: Pixels>(masks: &[M]) -> Vec<(usize, &M)> {
+    let mut order: Vec<_> = masks.iter().enumerate().collect();
     order.sort_by_cached_key(|(_, mask)| Reverse(mask.area()));
     order
 }
@@ -134,13 +165,13 @@ mod tests {
     fn smaller_masks_lie_above() {
         let image = Image::from_rgb(4, 1, vec![100; 12]).unwrap();
         let (small, large) = (columns(1..2), columns(0..3));
-        let rgb = overlay(&image, &[&small, &large]).unwrap();
+        let rgb = overlay(&image, &[small.clone(), large.clone()]).unwrap();
         let over = |below: f64, colour: u8| (0.4 * below + 0.6 * f64::from(colour)).round() as u8;
         let blue = PALETTE[1].map(|colour| over(100.0, colour));
         let both = [0, 1, 2].map(|i| over(f64::from(blue[i]), PALETTE[0][i]));
         assert_eq!(rgb, [blue, both, blue, [100; 3]].concat());
-        assert_eq!(label_map(4, 1, &[&small, &large]).unwrap(), [2, 1, 2, 0]);
-        assert_eq!(label_map(4, 1, &[&large, &small]).unwrap(), [1, 2, 1, 0]);
+        assert_eq!(label_map(4, 1, &[small.clone(), large.clone()]).unwrap(), [2, 1, 2, 0]);
+        assert_eq!(label_map(4, 1, &[large, small]).unwrap(), [1, 2, 1, 0]);
     }
 
     #[test]
@@ -159,10 +190,10 @@ mod tests {
     #[test]
     fn masks_of_other_photos_are_refused() {
         let image = Image::from_rgb(1, 1, vec![1, 2, 3]).unwrap();
-        assert_eq!(overlay(&image, &[&columns(0..1)]).unwrap_err().code(), "internal");
+        assert_eq!(overlay(&image, &[columns(0..1)]).unwrap_err().code(), "internal");
         assert_eq!(cutout(&image, &columns(0..1)).unwrap_err().code(), "internal");
-        assert_eq!(label_map(1, 1, &[&columns(0..1)]).unwrap_err().code(), "internal");
-        assert_eq!(overlay(&image, &[]).unwrap(), [1, 2, 3]);
-        assert_eq!(overlay(&image, &[&Bitmap::new(1, 1)]).unwrap(), [1, 2, 3]);
+        assert_eq!(label_map(1, 1, &[columns(0..1)]).unwrap_err().code(), "internal");
+        assert_eq!(overlay(&image, &[] as &[Bitmap]).unwrap(), [1, 2, 3]);
+        assert_eq!(overlay(&image, &[Bitmap::new(1, 1)]).unwrap(), [1, 2, 3]);
     }
 }

@@ -8,7 +8,7 @@
 use burn::tensor::Tensor;
 
 use super::EMBEDDING;
-use super::ops::{self, Activation, Linear, Norm};
+use super::ops::{self, Activation, Linear, Norm, Queries};
 use super::weights::Weights;
 use crate::Result;
 
@@ -169,13 +169,11 @@ impl Layer {
 
         let attention = &self.cross_attn_image_to_token;
         let (k, v) = (attention.keys(queries.clone() + tokens.clone()), attention.values(queries.clone()));
-        let x = match projected {
-            Some(image) => attention.project(ops::attention(image.queries, k, v, HEADS), Some(x)),
-            None => {
-                let Attention { q_proj, out_proj, .. } = attention;
-                ops::attend_tokens(x, q_proj, query_positions.clone(), k, v, out_proj, HEADS)
-            }
+        let q = match projected {
+            Some(image) => Queries::Known(image.queries),
+            None => Queries::Of(&attention.q_proj, query_positions.clone()),
         };
+        let x = ops::attend_tokens(x, q, k, v, &attention.out_proj, HEADS);
         (queries, norm(x, &self.norm4))
     }
 }

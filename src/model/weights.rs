@@ -14,8 +14,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::ops::{Conv3x3, Depthwise3x3, Linear, Norm};
-use crate::Result;
 use crate::checkpoint::Checkpoint;
+use crate::{Error, Result};
 
 /// `eps` of PyTorch's BatchNorm.
 const BATCH_NORM_EPSILON: f64 = 1e-5;
@@ -120,6 +120,9 @@ impl<'a> Weights<'a> {
         let fan_in = weight.len() / outputs;
         let mut bias = Vec::with_capacity(outputs);
         for (i, kernel) in weight.chunks_exact_mut(fan_in).enumerate() {
+            if variance[i].is_nan() || variance[i] < 0.0 {
+                return Err(Error::CheckpointMismatch(format!("{name}.bn.running_var holds {}", variance[i])));
+            }
             let scale = gamma[i] as f64 / (variance[i] as f64 + BATCH_NORM_EPSILON).sqrt();
             kernel.iter_mut().for_each(|w| *w = (*w as f64 * scale) as f32);
             bias.push((beta[i] as f64 - mean[i] as f64 * scale) as f32);

@@ -10,7 +10,7 @@
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::{BATCH, Embedding, Mask, Prompt, Sam, read};
-use crate::mask::{Bitmap, Cutoffs, fill_small_holes, nms, remove_small_islands, survey};
+use crate::mask::{Bitmap, Cutoffs, nms, survey};
 use crate::model::{Attended, MASKS};
 use crate::{Error, Result};
 
@@ -171,7 +171,7 @@ impl Sam {
                 if let (Some(all), Some(area)) = (confident.as_deref_mut(), &survey.confident) {
                     all.unite(area);
                 }
-                let mut mask = Mask::surveyed(frame, score, logits.to_vec(), &survey);
+                let mut mask = Mask::surveyed(frame, score, logits, &survey);
                 mask.point = Some(points[*point]);
                 masks.push(mask);
             }
@@ -233,18 +233,7 @@ fn suppress(masks: Vec<Mask>, score: impl Fn(&Mask) -> f32, threshold: f32) -> V
 
 /// Removes small regions, then duplicates that this made, preferring masks that it left alone.
 fn tidy(masks: Vec<Mask>, area: u32, threshold: f32) -> Vec<Mask> {
-    let masks = masks
-        .into_iter()
-        .filter_map(|mut mask| {
-            let mut bitmap = mask.bitmap();
-            let filled = fill_small_holes(&mut bitmap, area);
-            if remove_small_islands(&mut bitmap, area) || filled {
-                (mask.area, mask.bbox) = (bitmap.area(), bitmap.bbox());
-                mask.edited = Some(bitmap);
-            }
-            (mask.area > 0).then_some(mask)
-        })
-        .collect();
+    let masks = masks.into_iter().map(|mask| mask.without_small_regions(area)).filter(|mask| mask.area > 0).collect();
     suppress(masks, |m| m.edited.is_none() as u8 as f32, threshold)
 }
 

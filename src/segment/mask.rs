@@ -1,7 +1,10 @@
 //! What comes back: masks, as low-res logits and their measures.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use crate::image::Frame;
-use crate::mask::{self, Bitmap, Cutoffs, Survey, survey};
+use crate::mask::{self, Bitmap, Cutoffs, Pixels, Survey, fill_small_holes, remove_small_islands, survey};
 use crate::model::MASKS;
 
 /// Where the decoder's masks of ambiguous prompts begin: TinySAM leaves the first out.
@@ -10,8 +13,8 @@ const FIRST: usize = 1;
 /// One mask. Its pixels stay low-res logits until [`Mask::bitmap`] wants them.
 #[derive(Clone, Debug)]
 pub struct Mask {
-    /// Low-res logits, `[S/4, S/4]`: a prompt for a refinement.
-    pub logits: Vec<f32>,
+    /// Low-res logits, `[S/4, S/4]`: a prompt for a refinement. Clones share them.
+    pub logits: Arc<[f32]>,
     /// The places of the picture.
     pub frame: Frame,
     /// Predicted IoU.
@@ -25,28 +28,48 @@ pub struct Mask {
     /// The point of the grid that found it, in everything mode.
     pub point: Option<[f64; 2]>,
     /// The pixels, where they are no longer those of the logits: small regions were removed.
-    pub(super) edited: Option<Bitmap>,
+    pub(super) edited: Option<Arc<Bitmap>>,
 }
 
 impl Mask {
     /// A mask from its logits, measured.
-    fn new(frame: Frame, score: f32, logits: Vec<f32>) -> Self {
-        let survey = survey(&logits, &frame, &Cutoffs::default());
+    fn new(frame: Frame, score: f32, logits: &[f32]) -> Self {
+        let survey = survey(logits, &frame, &Cutoffs::default());
         Mask::surveyed(frame, score, logits, &survey)
     }
 
     /// A mask whose measures are known.
-    pub(super) fn surveyed(frame: Frame, score: f32, logits: Vec<f32>, survey: &Survey) -> Self {
+    pub(super) fn surveyed(frame: Frame, score: f32, logits: &[f32], survey: &Survey) -> Self {
         let Survey { area, bbox, stability, .. } = *survey;
-        Mask { logits, frame, score, stability, area, bbox, point: None, edited: None }
+        Mask { logits: logits.into(), frame, score, stability, area, bbox, point: None, edited: None }
     }
 
     /// The pixels, at original size.
-    pub fn bitmap(&self) -> Bitmap {
+    pub fn bitmap(&self) -> Cow<'_, Bitmap> {
         match &self.edited {
-            Some(bitmap) => bitmap.clone(),
-            None => mask::bitmap(&self.logits, &self.frame, Cutoffs::default().mask),
+            Some(bitmap) => Cow::Borrowed(bitmap),
+            None => Cow::Owned(mask::bitmap(&self.logits, &self.frame, Cutoffs::default().mask)),
         }
+    }
+
+    /// Without its holes and islands of fewer than `area` pixels.
+    pub fn without_small_regions(mut self, area: u32) -> Self {
+        let mut bitmap = self.bitmap().into_owned();
+        let filled = fill_small_holes(&mut bitmap, area);
+        if remove_small_islands(&mut bitmap, area) || filled {
+            (self.area, self.bbox) = (bitmap.area(), bitmap.bbox());
+            self.edited = Some(Arc::new(bitmap));
+        }
+        self
+    }
+}
+
+impl Pixels for Mask {
+    fn area(&self) -> u32 {
+        self.area
+    }
+    fn bitmap(&self) -> Cow<'_, Bitmap> {
+        Mask::bitmap(self)
     }
 }
 
@@ -83,7 +106,7 @@ impl Answer {
     }
 
     fn mask(&self, index: usize) -> Mask {
-        Mask::new(self.frame, self.scores[index], self.logits(index).to_vec())
+        Mask::new(self.frame, self.scores[index], self.logits(index))
     }
 
     /// The mask of the highest score; the first of equals.

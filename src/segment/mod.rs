@@ -23,7 +23,7 @@ mod trace;
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData, Transaction};
 
 use crate::checkpoint::Checkpoint;
 use crate::image::{Frame, Image, normalise_and_pad, resize};
@@ -116,8 +116,8 @@ impl Sam {
             let length = rest.clone().take(BATCH).take_while(alike).count();
             let batch = rest.start..rest.start + length;
             let attended = self.attend(embedding, &inputs[batch.clone()], &prompts[batch.clone()]);
-            let scores = read(self.model.mask_decoder.scores(&attended)).await?; // [B, 4]
-            let masks = read(self.model.mask_decoder.masks(&attended)).await?; // [B, 4, S/4, S/4]
+            let decoder = &self.model.mask_decoder;
+            let (scores, masks) = read_both(decoder.scores(&attended), decoder.masks(&attended)).await?;
             let per_prompt = masks.len() / length;
             for (scores, masks) in scores.chunks_exact(MASKS).zip(masks.chunks_exact(per_prompt)) {
                 answers.push(Answer::new(embedding.frame, scores, masks));
@@ -139,7 +139,21 @@ impl Sam {
 
 /// Reads a tensor back.
 async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let data = tensor.into_data_async().await.map_err(|e| device_error(&e.to_string()))?;
+    floats(tensor.into_data_async().await.map_err(|e| device_error(&e.to_string()))?)
+}
+
+/// Reads two tensors back in one journey to the device.
+async fn read_both<const D: usize, const E: usize>(a: Tensor<D>, b: Tensor<E>) -> Result<(Vec<f32>, Vec<f32>)> {
+    let data = Transaction::default().register(a).register(b).execute_async().await;
+    let data: [TensorData; 2] = data
+        .map_err(|e| device_error(&e.to_string()))?
+        .try_into()
+        .map_err(|all: Vec<_>| Error::Internal(format!("{} tensors came back for two", all.len())))?;
+    let [a, b] = data.map(floats);
+    Ok((a?, b?))
+}
+
+fn floats(data: TensorData) -> Result<Vec<f32>> {
     data.try_into_vec::<f32>().map_err(|e| Error::Internal(format!("{e:?}")))
 }
 

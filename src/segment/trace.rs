@@ -101,7 +101,7 @@ impl Sam {
             }
             sink(&named("masks_logits"), &[1, MASKS - 1, height, width], &logits);
             let answer = super::Answer::new(frame, &scores, &masks);
-            best.insert(name.clone(), answer.best().logits);
+            best.insert(name.clone(), answer.best().logits.to_vec());
         }
         Ok(())
     }

@@ -1,19 +1,20 @@
-//! What JavaScript sees: an engine, embeddings and masks, as handles. pkg/src wraps them; their names and types are
-//! written out in pkg/src/bindings.ts.
+//! What JavaScript sees: an engine and embeddings, as handles, which give [masks](super::mask). pkg/src wraps them; their
+//! names and types are written out in pkg/src/bindings.ts.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint8Array, Uint32Array};
+use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint32Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Blob};
 
+use super::mask::{Layers, Mask};
 use super::signal::Signal;
 use super::{decode, device, endpoint, fetch};
 use crate::checkpoint::Checkpoint;
 use crate::image::Image;
-use crate::mask::{Channels, Rle, cutout, encode_png, luma, overlay, polygons, rgba};
 use crate::segment::{self, Answer, Batch, EverythingOptions, Prompt, Sam, TracedPrompt};
 use crate::{Error, Result};
 
@@ -23,6 +24,7 @@ pub struct Engine {
     sam: Sam,
     adapter: String,
     sha256: String,
+    latest: RefCell<Option<endpoint::Latest>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -78,7 +80,8 @@ impl Engine {
             (checkpoint, _) => checkpoint?,
         };
         let sam = Sam::load(&checkpoint, &found.device)?;
-        let engine = Engine { sam, adapter: found.adapter, sha256: checkpoint.sha256().to_string() };
+        let sha256 = checkpoint.sha256().to_string();
+        let engine = Engine { sam, adapter: found.adapter, sha256, latest: RefCell::default() };
         drop(checkpoint);
         if device::BACKEND == "webgpu" {
             tell("warmup", None, None);
@@ -126,7 +129,7 @@ impl Engine {
         on_log: Function,
         signal: Option<AbortSignal>,
     ) -> Result<JsValue, JsValue> {
-        Ok(endpoint::answer(&self.sam, &input, image, &on_log, &Signal::new(signal)).await?)
+        Ok(endpoint::answer(&self.sam, &self.latest, &input, image, &on_log, &Signal::new(signal)).await?)
     }
 
     /// Hands every tensor that the goldens name to `sink(name, shape, data)`, in the reference's layout. `prompts` maps
@@ -203,6 +206,11 @@ impl Embedding {
         Ok(answers.iter().flat_map(masks).map(|mask| self.handle(mask)).collect())
     }
 
+    /// For drawing several of this picture's masks together.
+    pub fn layers(&self) -> Layers {
+        Layers::new(self.image.clone())
+    }
+
     /// Segments everything: `on_batch({ masks, done, total })` after each batch, the final masks in the end.
     pub async fn everything(
         &self,
@@ -233,7 +241,7 @@ impl Embedding {
 
 impl Embedding {
     fn handle(&self, mask: segment::Mask) -> Mask {
-        Mask { mask, image: self.image.clone() }
+        Mask::new(mask, self.image.clone())
     }
 
     fn tell(&self, on_batch: &Function, batch: &Batch) -> Result<(), JsValue> {
@@ -301,111 +309,4 @@ fn parse<T: Default + for<'a> Deserialize<'a>>(value: JsValue, error: fn(String)
         return Ok(T::default());
     }
     serde_wasm_bindgen::from_value(value).map_err(|e| error(e.to_string()))
-}
-
-/// One mask.
-#[wasm_bindgen]
-pub struct Mask {
-    mask: segment::Mask,
-    image: Rc<Image>,
-}
-
-#[wasm_bindgen]
-impl Mask {
-    /// Predicted IoU.
-    #[wasm_bindgen(getter)]
-    pub fn score(&self) -> f32 {
-        self.mask.score
-    }
-
-    /// Stability score.
-    #[wasm_bindgen(getter)]
-    pub fn stability(&self) -> f32 {
-        self.mask.stability
-    }
-
-    /// In original pixels.
-    #[wasm_bindgen(getter)]
-    pub fn area(&self) -> u32 {
-        self.mask.area
-    }
-
-    /// `[x, y, width, height]`, original pixels.
-    #[wasm_bindgen(getter)]
-    pub fn bbox(&self) -> Vec<f64> {
-        self.mask.bbox.map(f64::from).into()
-    }
-
-    /// The point of the grid that found it, in everything mode: `[x, y]`, original pixels.
-    #[wasm_bindgen(getter)]
-    pub fn point(&self) -> Option<Vec<f64>> {
-        self.mask.point.map(Into::into)
-    }
-
-    /// Of the picture.
-    #[wasm_bindgen(getter)]
-    pub fn width(&self) -> u32 {
-        self.mask.frame.original.0
-    }
-
-    /// Of the picture.
-    #[wasm_bindgen(getter)]
-    pub fn height(&self) -> u32 {
-        self.mask.frame.original.1
-    }
-
-    /// Low-res logits, row-major.
-    pub fn logits(&self) -> Float32Array {
-        Float32Array::from(&self.mask.logits[..])
-    }
-
-    /// The pixels, eight to a byte, row-major, the most significant bit first, rows not padded.
-    pub fn bits(&self) -> Uint8Array {
-        Uint8Array::from(self.mask.bitmap().bits())
-    }
-
-    /// The pixels, white where the mask is and transparent elsewhere.
-    pub fn rgba(&self) -> js_sys::Uint8ClampedArray {
-        js_sys::Uint8ClampedArray::from(&rgba(&self.mask.bitmap())[..])
-    }
-
-    /// COCO's compressed run-length encoding, `{ size: [height, width], counts }`.
-    pub fn rle(&self) -> Result<JsValue, JsValue> {
-        let rle = Rle::encode(&self.mask.bitmap());
-        let object = Object::new();
-        Reflect::set(&object, &"size".into(), &rle.size.map(JsValue::from).into_iter().collect::<Array>())?;
-        Reflect::set(&object, &"counts".into(), &rle.to_compressed().into())?;
-        Ok(object.into())
-    }
-
-    /// COCO's uncompressed run lengths, column-major, background first.
-    pub fn counts(&self) -> Uint32Array {
-        Uint32Array::from(&Rle::encode(&self.mask.bitmap()).counts[..])
-    }
-
-    /// A PNG: `mask` (white on black), `cutout` (the picture, transparent outside) or `overlay` (the picture, coloured
-    /// inside).
-    pub fn png(&self, kind: &str) -> Result<Uint8Array, JsValue> {
-        let bitmap = self.mask.bitmap();
-        let (channels, pixels) = match kind {
-            "mask" => (Channels::Luma, luma(&bitmap)),
-            "cutout" => (Channels::Rgba, cutout(&self.image, &bitmap)?),
-            "overlay" => (Channels::Rgb, overlay(&self.image, &[&bitmap])?),
-            _ => {
-                return Err(
-                    Error::OptionInvalid(format!("picture {kind:?}; it must be mask, cutout or overlay")).into()
-                );
-            }
-        };
-        Ok(Uint8Array::from(&encode_png(self.width(), self.height(), channels, &pixels)?[..]))
-    }
-
-    /// Outlines and holes, each a ring of `x, y` pairs in original pixels, simplified by `tolerance` pixels.
-    pub fn polygons(&self, tolerance: f32) -> Vec<Float32Array> {
-        polygons(&self.mask.bitmap(), tolerance)
-            .into_iter()
-            .flat_map(|polygon| std::iter::once(polygon.outline).chain(polygon.holes))
-            .map(|ring| Float32Array::from(ring.as_flattened()))
-            .collect()
-    }
 }

@@ -1,16 +1,31 @@
 //! fal's endpoint for JavaScript: a request in, its answer or its faults out.
 
-use js_sys::{Function, Object, Reflect, Uint8Array};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::{Function, Object, Promise, Reflect, Uint8Array};
 use serde::Serialize;
 use serde_json::Value;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
-use super::decode;
+use super::js::property;
 use super::signal::Signal;
+use super::{decode, fetch};
 use crate::endpoint::{Fault, Log, plan::plan, run::run, validate::validate};
-use crate::segment::Sam;
+use crate::image::Image;
+use crate::segment::{Embedding, Sam};
 use crate::{Error, Result};
+
+/// The picture of the last request, so that the next prompt on it costs no second encoding.
+#[derive(Clone)]
+pub struct Latest {
+    /// SHA-256 of the encoded picture: what an address leads to may change.
+    digest: Vec<u8>,
+    image: Rc<Image>,
+    embedding: Embedding,
+}
 
 /// Answers a request: `{ png, width, height, masks? }`, or `{ detail, unreachable }` where the request is at fault.
 /// `unreachable` says that the picture could not be fetched, which another machine may be able to.
@@ -22,6 +37,7 @@ use crate::{Error, Result};
 /// As the device has them; `aborted`.
 pub async fn answer(
     sam: &Sam,
+    latest: &RefCell<Option<Latest>>,
     input: &JsValue,
     image: Option<Blob>,
     on_log: &Function,
@@ -39,9 +55,25 @@ pub async fn answer(
     };
     lines.into_iter().for_each(log);
 
-    let source = image.map_or_else(|| JsValue::from(&request.image_url), JsValue::from);
-    let image = match decode::pixels(source, signal).await {
-        Ok(image) => image,
+    let found = async {
+        let file = match image {
+            Some(file) => file,
+            None => fetch::picture(&request.image_url, signal).await?,
+        };
+        let digest = signal.race(digest(&file)).await?;
+        let known = latest.borrow().clone().filter(|latest| Some(&latest.digest) == digest.as_ref());
+        let image = match &known {
+            Some(known) => known.image.clone(),
+            None => {
+                // Not two pictures at a time.
+                latest.take();
+                Rc::new(decode::pixels(file.into(), signal).await?)
+            }
+        };
+        Ok((image, digest, known))
+    };
+    let (image, digest, known) = match found.await {
+        Ok(found) => found,
         Err(error) => {
             let unreachable = matches!(error, Error::ImageUnreachable(_));
             let fault = Fault::of(&error).ok_or(error)?;
@@ -54,7 +86,23 @@ pub async fn answer(
     };
     lines.into_iter().for_each(log);
 
-    let output = run(sam, &image, &plan, log, async || signal.pause().await).await?;
+    let embedding = match known.filter(|known| known.embedding.frame().side == plan.size) {
+        Some(known) => {
+            log(Log::info("the picture of the last request: it is not encoded again"));
+            known.embedding
+        }
+        None => {
+            // Of the same picture at another size, perhaps; nor two embeddings.
+            latest.take();
+            signal.pause().await?;
+            let embedding = sam.embed(&image, plan.size)?;
+            sam.finish(&embedding).await?;
+            embedding
+        }
+    };
+    *latest.borrow_mut() = digest.map(|digest| Latest { digest, image: image.clone(), embedding: embedding.clone() });
+    signal.pause().await?;
+    let output = run(sam, &image, &embedding, &plan, log, async || signal.pause().await).await?;
     let answer = object([
         ("png", Uint8Array::from(output.png.as_slice()).into()),
         ("width", image.width().into()),
@@ -64,6 +112,15 @@ pub async fn answer(
         set(&answer, "masks", &js(&masks)?);
     }
     Ok(answer.into())
+}
+
+/// SHA-256 of a file; `None` where the page is no secure context, and so has no such function.
+async fn digest(file: &Blob) -> Option<Vec<u8>> {
+    let bytes = JsFuture::from(file.array_buffer()).await.ok()?;
+    let subtle = property(&property(&js_sys::global(), "crypto"), "subtle");
+    let digest: Function = property(&subtle, "digest").dyn_into().ok()?;
+    let promise: Promise = digest.call2(&subtle, &"SHA-256".into(), &bytes).ok()?.dyn_into().ok()?;
+    Some(Uint8Array::new(&JsFuture::from(promise).await.ok()?).to_vec())
 }
 
 fn refused(faults: &[Fault], unreachable: bool) -> Result<JsValue> {

@@ -1,6 +1,6 @@
 //! The only folder that knows a browser.
 //!
-//! [`bindings`] is what JavaScript sees; the rest brings bytes, pixels and devices to it.
+//! [`bindings`] and [`mask`] are what JavaScript sees; the rest brings bytes, pixels and devices to it.
 
 mod bindings;
 pub mod cache;
@@ -10,6 +10,7 @@ mod endpoint;
 pub mod error;
 pub mod fetch;
 pub mod js;
+mod mask;
 pub mod signal;
 
 use wasm_bindgen::prelude::wasm_bindgen;

@@ -18,6 +18,15 @@ export const test = base.extend<{ standIn: StandIn; standInOptions: StandInOptio
   },
 });
 
+/** What {@link Door.open} tells `configure`. */
+export interface DoorSettings {
+  readonly device?: "auto" | "cpu" | "webgpu" | "fal";
+  /** Whether the stand-in is there to fall back to. */
+  readonly fallback?: boolean;
+  readonly weights?: string;
+  readonly sha256?: string;
+}
+
 /** What of the network a test wants to hear about. */
 export class Door {
   readonly page: Page;
@@ -34,7 +43,7 @@ export class Door {
   }
 
   /** Opens the application, which then has the tests' weights and sends fal's requests to the stand-in. */
-  async open(settings: { device?: "auto" | "cpu" | "webgpu" | "fal"; fallback?: boolean; weights?: string; sha256?: string } = {}): Promise<Page> {
+  async open(settings: DoorSettings = {}): Promise<Page> {
     const page = await this.#open();
     const { fallback = false, ...rest } = settings;
     await page.evaluate(

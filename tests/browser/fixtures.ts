@@ -3,6 +3,8 @@ import { test as base, expect, type Page } from "@playwright/test";
 declare global {
   /** What the applications of setup/apps.ts put there. */
   var tinysam: typeof import("tinysam");
+  /** fal's own client, in the applications that a bundler made. */
+  var official: import("tinysam").FalClient & { config(config: object): void };
 }
 
 export { expect };

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors};
-use tinysam::checkpoint::Checkpoint;
 use tinysam::checkpoint::manifest::{self, Key};
+use tinysam::checkpoint::{Checkpoint, Precision};
 
 use crate::assert_says;
 use crate::containers::safetensors_of;
@@ -124,7 +124,7 @@ fn the_formula_checkpoint_is_the_same_in_both_formats() {
         let values = pth.tensor(key.name, &key.shape).unwrap();
         assert!(values == safetensors.tensor(key.name, &key.shape).unwrap(), "{}", key.name);
     }
-    assert!(pth.to_safetensors(true) == safetensors.to_safetensors(true));
+    assert!(pth.to_safetensors(Precision::F16) == safetensors.to_safetensors(Precision::F16));
 }
 
 #[test]
@@ -142,25 +142,93 @@ fn the_hash_is_of_the_file() {
 #[test]
 fn conversion_drops_the_unused_and_nothing_else() {
     let checkpoint = Checkpoint::from_bytes(PTH.clone()).unwrap();
-    for f16 in [false, true] {
-        let bytes = checkpoint.to_safetensors(f16).unwrap();
+    for (precision, dtype, limit) in
+        [(Precision::F32, Dtype::F32, 40_000_000), (Precision::F16, Dtype::F16, 20_000_000)]
+    {
+        let bytes = checkpoint.to_safetensors(precision).unwrap();
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         assert_eq!(header.metadata().as_ref().unwrap()["format"], "pt");
         assert_eq!(header.tensors().len(), 439 - 31);
-        let dtype = if f16 { Dtype::F16 } else { Dtype::F32 };
         assert!(header.tensors().values().all(|info| info.dtype == dtype));
-        // Weights f16 ≤ 20 MB.
-        let limit = if f16 { 20_000_000 } else { 40_000_000 };
         assert!(bytes.len() <= limit, "{}", bytes.len());
-        println!("f16 {f16}: {} bytes", bytes.len());
+        println!("{precision:?}: {} bytes", bytes.len());
 
         let again = Checkpoint::from_bytes(bytes.clone()).unwrap();
         assert_whole(&again);
         // Of equal weights, equal bytes; and nothing left to drop.
-        assert!(again.to_safetensors(f16).unwrap() == bytes);
+        assert!(again.to_safetensors(precision).unwrap() == bytes);
         let absent = again.tensor("image_encoder.head.bias", &[1000]).unwrap_err();
         assert_eq!(absent.code(), "checkpoint_mismatch");
     }
+}
+
+#[test]
+fn int8_keeps_each_channel_to_half_a_step() {
+    let checkpoint = Checkpoint::from_bytes(PTH.clone()).unwrap();
+    let bytes = checkpoint.to_safetensors(Precision::Int8).unwrap();
+    println!("Int8: {} bytes", bytes.len());
+    assert!(bytes.len() <= 10_200_000, "{}", bytes.len());
+    let again = Checkpoint::from_bytes(bytes).unwrap();
+    let mut scaled = 0;
+    for key in manifest::keys().iter().filter(|key| key.used) {
+        let (found, expected) = (again.tensor(key.name, &key.shape).unwrap(), values(key));
+        let Some(axis) = key.outputs() else {
+            assert!(found == expected, "{}", key.name);
+            continue;
+        };
+        scaled += expected.len();
+        let run: usize = key.shape[axis + 1..].iter().product();
+        let mut largest = vec![0f32; key.shape[axis]];
+        for (i, value) in expected.iter().enumerate() {
+            let largest = &mut largest[i / run % key.shape[axis]];
+            *largest = largest.max(value.abs());
+        }
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let step = largest[i / run % key.shape[axis]] / 127.0;
+            assert!((found - expected).abs() <= 0.5001 * step, "{} at {i}: {found}, {expected}", key.name);
+        }
+    }
+    assert!(scaled > 9_000_000, "{scaled}");
+    let transposed = manifest::keys().iter().find(|key| key.name == "mask_decoder.output_upscaling.3.weight").unwrap();
+    assert_eq!((&transposed.shape[..], transposed.outputs()), (&[64, 32, 2, 2][..], Some(1)));
+}
+
+/// Whatever is wrong with a scale, the error names it.
+#[test]
+fn int8_without_its_scale_is_refused() {
+    let name = "mask_decoder.transformer.layers.0.self_attn.q_proj.weight";
+    let scale: &'static str = "mask_decoder.transformer.layers.0.self_attn.q_proj.weight.scale";
+    let whole = |scales: &[Stored]| {
+        let mut tensors: Vec<Stored> =
+            manifest::keys().iter().filter(|key| key.used).map(|key| stored(key, Dtype::F16)).collect();
+        let tensor = tensors.iter_mut().find(|tensor| tensor.0 == name).unwrap();
+        (tensor.1, tensor.3) = (Dtype::I8, vec![255; 256 * 256]);
+        tensors.extend_from_slice(scales);
+        safetensors_of(&tensors)
+    };
+    let floats = |count: usize, value: f32| (0..count).flat_map(|_| value.to_le_bytes()).collect::<Vec<u8>>();
+    assert_says(&mismatch(whole(&[])), &[scale, "missing"]);
+    let good = Checkpoint::from_bytes(whole(&[(scale, Dtype::F32, vec![256, 1], floats(256, 0.5))])).unwrap();
+    assert!(good.tensor(name, &[256, 256]).unwrap() == vec![-0.5; 256 * 256]);
+
+    let refused = |code: &str, scales: Stored| {
+        let checkpoint = Checkpoint::from_bytes(whole(&[scales])).unwrap();
+        let error = checkpoint.tensor(name, &[256, 256]).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert_says(&error.to_string(), &[name]);
+    };
+    refused("checkpoint_mismatch", (scale, Dtype::F32, vec![256], floats(256, 1.0)));
+    refused("checkpoint_mismatch", (scale, Dtype::F32, vec![255, 1], floats(255, 1.0)));
+    refused("checkpoint_mismatch", (scale, Dtype::F32, vec![256, 256], floats(256 * 256, 1.0)));
+    refused("checkpoint_mismatch", (scale, Dtype::F16, vec![256, 1], vec![0; 512]));
+    refused("checkpoint_mismatch", (scale, Dtype::I8, vec![256, 1], vec![1; 256]));
+    refused("checkpoint_invalid", (scale, Dtype::F32, vec![256, 1], floats(256, f32::NAN)));
+    refused("checkpoint_invalid", (scale, Dtype::F32, vec![256, 1], floats(256, f32::INFINITY)));
+
+    // A scale of nothing.
+    let mut tensors: Vec<Stored> = manifest::keys().iter().map(|key| stored(key, Dtype::F16)).collect();
+    tensors.push((scale, Dtype::F32, vec![256, 1], floats(256, 1.0)));
+    assert_says(&mismatch(safetensors_of(&tensors)), &[scale, "unknown"]);
 }
 
 #[test]
@@ -171,8 +239,8 @@ fn f16_that_cannot_hold_a_value_is_refused() {
     iou_token[3] = 1e6;
     dict.storages[at] = Storage::f32(&iou_token);
     let checkpoint = Checkpoint::from_bytes(dict.file()).unwrap();
-    assert!(checkpoint.to_safetensors(false).is_ok());
-    let error = checkpoint.to_safetensors(true).unwrap_err();
+    assert!(checkpoint.to_safetensors(Precision::F32).is_ok());
+    let error = checkpoint.to_safetensors(Precision::F16).unwrap_err();
     assert_eq!(error.code(), "option_invalid");
     assert_says(&error.to_string(), &["mask_decoder.iou_token.weight", "element 3"]);
 }

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApiError, ValidationError, type FalClient, type QueueStatus } from "@fal-ai/client";
 import { createFalClient } from "@fal-ai/client";
-import { ENDPOINT, IMAGE_URL, failing, shape, subscribe, world } from "./world.js";
+import { shape } from "./shape.js";
+import { ENDPOINT, IMAGE_URL, failing, subscribe, world } from "./world.js";
 
 type Step = (client: FalClient) => Promise<unknown>;
 

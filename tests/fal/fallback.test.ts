@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ApiError, ValidationError } from "@fal-ai/client";
+import { ApiError, ValidationError, createFalClient, type FalClient } from "@fal-ai/client";
 import type { EngineAnswer } from "../../pkg/src/fal/endpoint.js";
 import { ONLY_CPU, coded } from "./fake.js";
 import type { Arrival } from "./stand-in.js";
-import { ENDPOINT, IMAGE_URL, KEY, failing, subscribe, world, type World } from "./world.js";
+import { ENDPOINT, IMAGE_URL, KEY, failing, hurry, subscribe, world, type World } from "./world.js";
 
 const SUBMIT = "https://queue.fal.run/fal-ai/tiny-sam";
+const RUN = "https://fal.run/fal-ai/tiny-sam";
 const input = { image_url: IMAGE_URL };
 const UNREACHABLE: EngineAnswer = { detail: [{ loc: ["body", "image_url"], msg: "no CORS", type: "file_download_error" }], unreachable: true };
 
@@ -215,12 +216,58 @@ for (const status of [401, 403, 404, 422, 500]) {
 }
 
 test("429, then 200: the request is sent again, once", async (test) => {
+  hurry(test);
   const { client, engine, standIn } = await world(test);
   engine.choice = ONLY_CPU;
-  standIn.fault({ on: ({ url }) => url.startsWith(SUBMIT), with: 429 });
-  const { data } = await subscribe(client({ credentials: KEY }), input);
-  assert.ok(data.image);
-  assert.equal(submits(standIn.arrivals).length, 2);
+  for (const [ask, url] of Object.entries({ subscribe: SUBMIT, run: RUN })) {
+    standIn.fault({ on: (arrival) => arrival.url.startsWith(url), with: 429 });
+    const { data } = ask === "run" ? await client({ credentials: KEY }).run(ENDPOINT, { input }) : await subscribe(client({ credentials: KEY }), input);
+    assert.ok(data.image);
+    assert.equal(standIn.arrivals.filter((arrival) => arrival.method === "POST" && arrival.url === url).length, 2, ask);
+  }
+});
+
+/** What persistently fails, by the call that it fails: the attempts that fal's client makes, alone, before it gives up. */
+const PERSISTENT: [call: string, on: (arrival: Arrival) => boolean, attempts: Record<number, number>][] = [
+  ["submit", ({ method, url }) => method === "POST" && url.startsWith(SUBMIT), { 429: 4, 500: 1, 502: 4, 503: 4, 504: 4 }],
+  ["status", ({ url }) => url.includes("/status"), { 429: 6, 500: 6, 503: 6 }],
+  ["result", ({ method, url }) => method === "GET" && /requests\/[^/]+$/.test(url), { 429: 4, 500: 1, 503: 4 }],
+  ["run", ({ url }) => url === RUN, { 429: 4, 500: 1, 503: 4 }],
+];
+
+for (const [call, on, attempts] of PERSISTENT) {
+  for (const [status, count] of Object.entries(attempts)) {
+    test(`fal answers ${status} to every ${call}: it is asked as often as by fal's client alone, and the error is fal's`, async (test) => {
+      hurry(test);
+      const { client, engine, standIn } = await world(test);
+      engine.choice = ONLY_CPU;
+      standIn.fault({ on, with: Number(status), times: Infinity });
+      const ask = (asked: FalClient) => failing(call === "run" ? asked.run(ENDPOINT, { input }) : subscribe(asked, input));
+      const error = await ask(client({ credentials: KEY }));
+      assert.ok(error instanceof ApiError);
+      assert.deepEqual([error.status, error.body], [Number(status), { detail: `fault ${status}` }]);
+      assert.equal(standIn.arrivals.filter(on).length, count);
+
+      const alone = await ask(createFalClient({ credentials: KEY, fetch: standIn.fetch }));
+      assert.equal(standIn.arrivals.filter(on).length, 2 * count);
+      assert.deepEqual([error.name, error.message, error.body], [alone.name, alone.message, alone.body]);
+    });
+  }
+}
+
+test("fal's refusal of a timeout that the caller set is not tried again", async (test) => {
+  hurry(test);
+  const { client, engine, routing } = await world(test);
+  engine.choice = ONLY_CPU;
+  let asked = 0;
+  const headers = { "content-type": "application/json", "x-fal-request-timeout-type": "user" };
+  const late = async () => (asked++, new Response('{"detail":"too late"}', { status: 504, headers }));
+  routing.fallback = { credentials: KEY, fetch: late };
+  for (const ask of [client().run(ENDPOINT, { input, startTimeout: 2 }), subscribe(client(), input)]) {
+    const error = await failing(ask);
+    assert.ok(error instanceof ApiError && error.isUserTimeout);
+  }
+  assert.equal(asked, 2);
 });
 
 test("503 on a status, a cut connection and a bad gateway are survived", async (test) => {

@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { clientAsModules } from "../../pkg/fal-client.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const modules = fileURLToPath(new URL("../../pkg/node_modules", import.meta.url));
@@ -26,6 +27,7 @@ try {
     target: "node20",
     sourcemap: "inline",
     nodePaths: [modules],
+    plugins: [clientAsModules], // fal's client as it is shipped
     banner: { js: 'import { createRequire as __cr } from "node:module"; const require = __cr(import.meta.url);' },
     logLevel: "warning",
   });

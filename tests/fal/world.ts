@@ -50,13 +50,6 @@ export async function subscribe(
   return { data, requestId, updates, logs: last !== undefined && "logs" in last ? last.logs.map(({ message }) => message) : [] };
 }
 
-/** A value with each leaf replaced by its type: what two servers must have in common. Of a list, its kinds of entries. */
-export function shape(value: unknown): unknown {
-  if (Array.isArray(value)) return [...new Set(value.map((item) => JSON.stringify(shape(item))))];
-  if (value === null || typeof value !== "object") return value === null ? "null" : typeof value;
-  return Object.fromEntries(Object.entries(value).sort().map(([name, item]) => [name, shape(item)]));
-}
-
 /** What an operation fails with, as its shape. */
 export async function failing(operation: Promise<unknown>): Promise<any> {
   try {
@@ -65,4 +58,11 @@ export async function failing(operation: Promise<unknown>): Promise<any> {
     return error;
   }
   throw new Error("this should have failed");
+}
+
+/** Makes the pauses between attempts short: fal's client rests for seconds. */
+export function hurry(test: TestContext): void {
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = ((work: () => void, ms = 0, ...rest: never[]) => setTimeout(work, ms / 100, ...rest)) as typeof setTimeout;
+  test.after(() => (globalThis.setTimeout = setTimeout));
 }

@@ -60,7 +60,7 @@ export async function everything(module, job, io) {
 
 /** Times in milliseconds. */
 export async function bench(module, job, io) {
-  const times = { load: [], firstEncode: [], encode: [], decode1: [], decode16: [], everything: [] };
+  const times = { load: [], firstEncode: [], encode: [], decode1: [], decode64: [], everything: [] };
   const timed = async (into, work) => {
     const start = performance.now();
     const result = await work();
@@ -69,10 +69,9 @@ export async function bench(module, job, io) {
   };
   const image = await io.image();
   const engine = await timed("load", () => load(module, job, io));
-  const point = { points: [[image.width * 0.3, image.height * 0.4]], labels: [1] };
-  const boxes = Array.from({ length: 16 }, (_, index) => [
-    ((index % 4) * image.width) / 5,
-    (Math.floor(index / 4) * image.height) / 5,
+  const boxes = Array.from({ length: 64 }, (_, index) => [
+    ((index % 8) * image.width) / 9,
+    (Math.floor(index / 8) * image.height) / 9,
     image.width / 4,
     image.height / 4,
   ]);
@@ -83,7 +82,7 @@ export async function bench(module, job, io) {
     embedding.free();
     embedding = await timed("encode", () => engine.embed(image, job.size));
   }
-  for (const [into, prompt] of [["decode1", point], ["decode16", { boxes }]]) {
+  for (const [into, prompt] of [["decode1", { box: boxes[0] }], ["decode64", { boxes }]]) {
     free(await embedding.segment(prompt));
     for (let run = 0; run < job.runs; run++) await timed(into, async () => free(await embedding.segment(prompt)));
   }

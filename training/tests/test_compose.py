@@ -1,4 +1,6 @@
 """Scenes composed on the device, here the processor."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,16 @@ def test_sprites_lie_whole_on_their_squares():
 def test_workers_make_the_same_bank(bank):
     again = make_bank(1, 0, torch.device("cpu"), 32, 96, workers=1)
     assert torch.equal(again.rgb, bank.rgb) and torch.equal(again.behind, bank.behind)
+
+
+def test_plain_scenes_have_a_colour_for_each_object(bank):
+    batch = next(composed(bank, replace(STAGE, easy=1.0, plain=1.0), 1, 0))
+    for pixels, objects in zip(batch.pixels, batch.objects):
+        for number in objects.unique():
+            inside = pixels[:, 2::4, 2::4][:, objects == number].float()
+            # But for edges and the padding, which counts as background.
+            middle = inside.median(1).values[:, None]
+            assert number == 0 or ((inside - middle).abs() <= 2).all(0).float().mean() > 0.5
 
 
 def test_batches_are_functions_of_their_number(bank):

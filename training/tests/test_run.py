@@ -77,7 +77,7 @@ def test_a_signal_ends_it_with_a_file(tmp_path):
 
 def test_the_checkpoint_holds_what_the_network_uses(finished, tmp_path):
     path = tmp_path / "made.safetensors"
-    export(finished / "run.pt", path, {"box": 0.5})
+    export(finished / "run.pt", path, {"box": 0.5}, "f16")
     names = [line.split("\t")[0] for line in (ROOT / "src/checkpoint/state_dict.txt").read_text().splitlines()]
     unused = ("image_encoder.norm_head.", "image_encoder.head.")
     used = {n for n in names if not n.startswith(unused) and not n.endswith("num_batches_tracked")}
@@ -90,6 +90,25 @@ def test_the_checkpoint_holds_what_the_network_uses(finished, tmp_path):
     for name, value in trained.items():
         if value.is_floating_point():
             assert torch.equal(rounded[name], value.half().float()), name
+
+
+def test_int8_is_half_as_large_and_within_half_a_step(finished, tmp_path):
+    path = tmp_path / "made.safetensors"
+    export(finished / "run.pt", path, {}, "int8")
+    assert path.stat().st_size < 10_300_000
+    rounded, trained = open_weights(path).state_dict(), open_weights(finished / "run.pt").state_dict()
+    scaled = 0
+    for name, value in trained.items():
+        if not value.is_floating_point():
+            continue
+        error = (rounded[name] - value).abs()
+        if torch.equal(rounded[name], value.half().float()):
+            continue
+        scaled += value.numel()
+        outputs = 1 if "output_upscaling" in name else 0
+        largest = value.abs().amax([axis for axis in range(value.ndim) if axis != outputs], keepdim=True)
+        assert (error <= largest / 254 * 1.001).all(), name
+    assert scaled > 9_000_000
 
 
 def test_what_is_no_checkpoint_is_refused(finished):

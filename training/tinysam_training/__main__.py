@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     export = verbs.add_parser("export", help="write a checkpoint for the engine, evaluated")
     export.add_argument("run", type=Path, help="a run's run.pt")
     export.add_argument("to", type=Path, help=".safetensors")
-    export.add_argument("--f32", action="store_true")
+    export.add_argument("--precision", choices=["f32", "f16", "int8"], default="int8")
     export.add_argument("--side", type=int, default=256)
     export.add_argument("--scenes", type=int, default=100)
     export.set_defaults(call=_export)
@@ -75,12 +75,12 @@ def _evaluate(weights: Path, side: int, scenes: int, photos: Path | None) -> Non
     print(json.dumps({"side": side} | told, indent=1))
 
 
-def _export(run: Path, to: Path, f32: bool, side: int, scenes: int) -> None:
+def _export(run: Path, to: Path, precision: str, side: int, scenes: int) -> None:
     from . import evaluate
     from .export import export, open_weights
 
     told = {"side": side, "scenes": scenes} | evaluate.on_scenes(open_weights(run), side, scenes)
-    export(run, to, told, half=not f32)
+    export(run, to, told, precision)
     told["agreement_with_the_run"] = evaluate.agreement(open_weights(run), open_weights(to), side)
     print(json.dumps(told, indent=1))
 

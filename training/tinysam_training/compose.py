@@ -75,10 +75,13 @@ class Composer:
         grid = F.affine_grid(affine, (b, 3, side, side), align_corners=False)
         return self.recolour(self.sampled(chosen, grid, padding="reflection"))
 
-    def scenes(self, easy: float) -> tuple[Tensor, Tensor]:
+    def scenes(self, easy: float, plain: float) -> tuple[Tensor, Tensor]:
         """Pixels in [0, 1] `[B, 3, S, S]` and labels i32 `[B, S, S]`, 0 for the background."""
         b, side, layers = self.batch, self.side, round(18 - 9 * easy)
-        rgb, labels = self.backgrounds(), torch.zeros(b, side, side, dtype=torch.int32, device=self.device)
+        flat = (self.uniform(b) < plain).view(b, 1, 1, 1)
+        rgb = self.backgrounds()
+        rgb = torch.where(flat, rgb.mean((2, 3), keepdim=True), rgb)
+        labels = torch.zeros(b, side, side, dtype=torch.int32, device=self.device)
         counts = 3 + self.below(layers - 2, b)
         smallest = 0.10 + 0.12 * easy
         sizes = 1 / (1 / smallest + self.uniform(b, layers) * (1 / 0.9 - 1 / smallest))
@@ -89,13 +92,16 @@ class Composer:
             kind = torch.where(self.uniform(b) < 0.2, kind, self.below(len(self.bank.rgb), b))
             grid = self.placement(sizes[:, layer])
             there = (layer < counts).float().view(b, 1, 1, 1)
-            cover = self.sampled(self.bank.cover[kind][:, None].float() / 255, grid) * there
-            painted = self.sampled(self.bank.rgb[kind].float() / 255, grid, padding="border")
-            rgb = rgb * (1 - self.shadow(cover, sizes[:, layer], light))
+            whole, painted = self.bank.cover[kind][:, None].float() / 255, self.bank.rgb[kind].float() / 255
+            colour = (painted * whole).sum((2, 3), keepdim=True) / whole.sum((2, 3), keepdim=True)
+            painted = torch.where(flat, colour, painted)
+            cover = self.sampled(whole, grid) * there
+            painted = self.sampled(painted, grid, padding="border")
+            rgb = rgb * (1 - self.shadow(cover, sizes[:, layer], light) * ~flat)
             rgb = rgb + (self.recolour(painted) - rgb) * cover
             part = self.sampled(self.bank.part[kind][:, None].float(), grid, "nearest")[:, 0].to(torch.int32)
             labels = torch.where(cover[:, 0] > 0.5, part + PART * (layer + 1), labels)
-        return self.camera(rgb), labels
+        return torch.where(flat, rgb, self.camera(rgb)), labels
 
     def placement(self, size: Tensor) -> Tensor:
         """Where each pixel of the scene lies on a sprite that is turned, stretched and moved."""
@@ -190,7 +196,7 @@ class Composer:
 def compose(bank: Bank, stage: Stage, random: torch.Generator) -> Batch:
     """One batch, on the bank's device; a function of the bank and the generator's state."""
     composer = Composer(bank, stage.side, stage.batch, random)
-    pixels, labels = composer.letterbox(*composer.scenes(stage.easy))
+    pixels, labels = composer.letterbox(*composer.scenes(stage.easy, stage.plain))
     masks, coords, kinds = composer.prompts(labels, stage.prompts, stage.easy)
     masks = (F.avg_pool2d(masks.float(), 2) * 255).to(torch.uint8)
     return Batch(pixels, masks, coords, kinds, (labels // PART)[:, 2::4, 2::4].contiguous())

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from .model import TinySam
 
@@ -17,27 +18,50 @@ def open_weights(path: Path) -> TinySam:
     model = TinySam().eval()
     if path.suffix == ".safetensors":
         with safe_open(path, "pt") as file:
-            model.load_weights({name: file.get_tensor(name) for name in file.keys()})
+            model.load_weights(dict(_unscaled(file)))
     else:
         model.load_weights(torch.load(path, map_location="cpu", weights_only=True)["ema"])
     return model
 
 
-def export(run: Path, path: Path, evaluation: dict, half: bool = True) -> None:
-    """Writes the moving average of a run's file, f16 or f32, without the counters, which nothing uses.
+def _unscaled(file):
+    """The tensors of a file, int8 times their scales."""
+    scales = {f"{name}.scale" for name in file.keys()}
+    for name in file.keys():
+        value = file.get_tensor(name)
+        if value.dtype == torch.int8:
+            value = value * file.get_tensor(f"{name}.scale")
+        if name not in scales:
+            yield name, value
+
+
+def _scaled(name: str, value: Tensor) -> tuple[Tensor, Tensor]:
+    """int8 with a scale for each output channel, of which a transposed convolution has its second axis."""
+    outputs = 1 if "output_upscaling" in name else 0
+    largest = value.abs().amax([axis for axis in range(value.ndim) if axis != outputs], keepdim=True)
+    scale = torch.where(largest > 0, largest / 127, 1.0)
+    return (value / scale).round().clamp(-127, 127).to(torch.int8), scale
+
+
+def export(run: Path, path: Path, evaluation: dict, precision: str) -> None:
+    """Writes the moving average of a run's file without the counters, which nothing uses. `precision`: f32; f16; or int8,
+    which is int8 for the large weights and f16 for the rest, as `cargo xtask convert` writes it.
 
     `evaluation` goes into the metadata as JSON, beside what the run was.
     """
     state = torch.load(run, map_location="cpu", weights_only=True)
-    dtype = torch.float16 if half else torch.float32
-    tensors = {
-        name: value.to(dtype).contiguous()
-        for name, value in state["ema"].items()
-        if not name.endswith("num_batches_tracked")
-    }
-    too_large = [name for name, value in tensors.items() if not value.isfinite().all()]
-    if too_large:
-        raise ValueError(f"{dtype} cannot hold {too_large[0]}: export f32")
+    tensors = {}
+    for name, value in state["ema"].items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        value = value.float()
+        if precision == "int8" and name.endswith(".weight") and value.ndim >= 2 and value.numel() >= 4096:
+            tensors[name], tensors[f"{name}.scale"] = _scaled(name, value)
+            continue
+        tensors[name] = value.half() if precision != "f32" else value
+        if not tensors[name].isfinite().all():
+            raise ValueError(f"{precision} cannot hold {name}: export f32")
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
     progress = state["progress"]
     metadata = {
         "format": "pt",

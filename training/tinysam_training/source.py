@@ -22,7 +22,7 @@ class Scenes(Dataset):
             torch.set_num_threads(1)
         rng = np.random.default_rng([self.seed, self.first + i])
         stage = self.stage
-        made = [sample(rng, stage.side, stage.prompts, stage.easy) for _ in range(stage.batch)]
+        made = [sample(rng, stage.side, stage.prompts, stage.easy, stage.plain) for _ in range(stage.batch)]
         return Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*made)))
 
 

@@ -118,7 +118,12 @@ pub fn report(options: &Options, measured: &Measured) -> Result<()> {
             println!("{name:<12} {median:>10.1} {least:>10.1} {most:>10.1} {:>4}", times.len());
         }
     }
-    println!("everything decoded {} points", measured.points);
+    let median = |name| measured.times.get(name).and_then(|times| Spread::of(times)).map(|spread| spread.median);
+    if let (Some(one), Some(all), Some(encode)) = (median("decode1"), median("decode64"), median("encode")) {
+        println!("64 boxes in one call take {:.2} of 64 calls", all / (64.0 * one));
+        let everything = median("everything").unwrap_or(f64::NAN);
+        println!("everything decoded {} points in {:.1} encodes", measured.points, everything / encode);
+    }
     match measured.peak_memory {
         Some(bytes) => println!("peak memory  {:.0} MB", bytes as f64 / 1e6),
         None => println!("peak memory  not known here"),

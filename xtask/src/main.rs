@@ -9,6 +9,7 @@ mod harness;
 mod inputs;
 mod modules;
 mod native;
+mod notices;
 mod npm;
 mod pack;
 mod shell;

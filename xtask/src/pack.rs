@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::modules::Module;
-use crate::{bench, modules, npm, shell};
+use crate::{bench, modules, notices, npm, shell};
 
 /// Files that are kept at the root and copied into the package.
 const FROM_ROOT: [&str; 3] = ["README.md", "LICENSE-MIT", "LICENSE-APACHE"];
@@ -38,6 +38,7 @@ pub fn run() -> Result<PathBuf> {
         let from = shell::root().join(name);
         fs::copy(&from, package.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
     }
+    notices::write()?;
     let json = shell::output(npm::npm("pkg").args(["pack", "--json"]))?;
     let packed = packed(&json)?;
     let manifest: Value = serde_json::from_slice(&fs::read(package.join("package.json"))?)?;
@@ -66,7 +67,7 @@ fn packed(json: &str) -> Result<Packed> {
 /// What is missing from the tarball, and what has no place in it.
 fn faults(manifest: &Value, packed: &Packed) -> Vec<String> {
     let mut required: Vec<String> = FROM_ROOT.iter().map(|&name| name.to_owned()).collect();
-    required.push("package.json".to_owned());
+    required.extend(["package.json".to_owned(), notices::FILE.to_owned()]);
     targets(&manifest["exports"], &mut required);
     for (module, _) in BUDGETS {
         for file in ["tinysam.js", "tinysam.d.ts", "tinysam_bg.wasm"] {
@@ -110,7 +111,7 @@ mod tests {
 
     fn with(extra: &[&str], without: &str) -> Vec<String> {
         let manifest = json!({ "exports": { ".": { "types": "./dist/index.d.ts", "default": "./dist/index.js" } } });
-        let mut paths = vec!["README.md", "LICENSE-MIT", "LICENSE-APACHE", "package.json"];
+        let mut paths = vec!["README.md", "LICENSE-MIT", "LICENSE-APACHE", "package.json", "THIRD-PARTY-LICENSES.txt"];
         paths.extend(["dist/index.d.ts", "dist/index.js", "dist/chunk.js"]);
         paths.extend(["dist/cpu/tinysam.js", "dist/cpu/tinysam.d.ts", "dist/cpu/tinysam_bg.wasm"]);
         paths.extend(["dist/webgpu/tinysam.js", "dist/webgpu/tinysam.d.ts", "dist/webgpu/tinysam_bg.wasm"]);

@@ -6,14 +6,14 @@ use anyhow::{Result, bail};
 use tinysam_golden::fixture;
 
 use crate::bench::{PICTURE, WEIGHTS};
-use crate::inputs::Weights;
+use crate::inputs::{Picture, Weights};
 use crate::modules::Module;
 use crate::verify::On;
 use crate::{chrome, modules, npm, pack, shell, tools, verify};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 15] = [
     ("formatting", formatting),
     ("clippy, native", clippy_native),
     ("clippy, wasm", clippy_wasm),
@@ -23,7 +23,9 @@ const STEPS: [Step; 13] = [
     ("bindings in the browser", bindings),
     ("golden in the browser, CPU", browser_cpu),
     ("golden in the browser, WebGPU", browser_webgpu),
+    ("trained weights in the browser, CPU", trained_cpu),
     ("everything in the browser, CPU", everything_cpu),
+    ("everything in the browser, WebGPU", everything_webgpu),
     ("types", types),
     ("tarball", || pack::run().map(drop)),
     ("package in the browser", package),
@@ -94,24 +96,30 @@ fn bindings() -> Result<()> {
 }
 
 fn browser_cpu() -> Result<()> {
-    golden("golden_1024_synth", On::BrowserCpu)
+    golden(WEIGHTS, PICTURE, "golden_1024_synth", On::BrowserCpu)
 }
 
 fn browser_webgpu() -> Result<()> {
-    golden("golden_256_synth", On::BrowserWebgpu)
+    golden(WEIGHTS, PICTURE, "golden_256_synth", On::BrowserWebgpu)
+}
+
+/// The project's own checkpoint on a photo, against the project's own PyTorch model.
+fn trained_cpu() -> Result<()> {
+    let weights = Weights::File(shell::root().join("www/public/models/tinysam-synthetic.safetensors"));
+    let photo = Picture::File(fixture("photos/coffee.png"));
+    golden(weights, photo, "golden_256_coffee_synthetic", On::BrowserCpu)
 }
 
 fn everything_cpu() -> Result<()> {
-    golden("everything_256_synth", On::BrowserCpu)
+    golden(WEIGHTS, PICTURE, "everything_256_synth", On::BrowserCpu)
 }
 
-fn golden(name: &str, on: On) -> Result<()> {
-    verify::run(&verify::Options {
-        checkpoint: WEIGHTS,
-        image: PICTURE,
-        golden: fixture(&format!("goldens/{name}.json")),
-        on,
-    })
+fn everything_webgpu() -> Result<()> {
+    golden(WEIGHTS, PICTURE, "everything_256_synth", On::BrowserWebgpu)
+}
+
+fn golden(checkpoint: Weights, image: Picture, name: &str, on: On) -> Result<()> {
+    verify::run(&verify::Options { checkpoint, image, golden: fixture(&format!("goldens/{name}.json")), on })
 }
 
 fn types() -> Result<()> {

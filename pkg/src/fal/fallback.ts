@@ -28,6 +28,8 @@ export interface Work {
   /** The picture, where it is held here. */
   readonly image: Blob | undefined;
   readonly webhook: string | undefined;
+  /** The caller waits for the answer itself (`run`), and so its client tries again, and not ours. */
+  readonly direct: boolean;
   readonly signal: AbortSignal;
   /** fal's client, if fal may be asked. */
   readonly remote: () => FalClient | undefined;
@@ -128,7 +130,7 @@ async function ask(remote: FalClient, work: Work, files: Files): Promise<Outcome
     }
     if (status.status === "COMPLETED") seconds = status.metrics?.inference_time ?? null;
   };
-  const outcome = await runOnFal(remote, work.input, files, { webhook: work.webhook, signal: work.signal, onUpdate });
+  const outcome = await runOnFal(remote, work.input, files, { direct: work.direct, webhook: work.webhook, signal: work.signal, onUpdate });
   return seconds === undefined ? outcome : { ...outcome, seconds };
 }
 

@@ -23,7 +23,8 @@ export interface Entry<Job, Outcome> {
 
 /**
  * fal's queue, without clocks and promises: times are passed in, and what to start is asked for. One request at a
- * time holds the device; others may be in progress elsewhere. Completed requests are kept within bounds, which are looked after whenever one comes or is asked for.
+ * time holds the device; others may be in progress elsewhere. Completed requests are kept within bounds, which are
+ * looked after whenever one comes or is asked for.
  */
 export class Queue<Job, Outcome> {
   readonly #waiting: Entry<Job, Outcome>[] = [];

@@ -4,7 +4,7 @@ import { Files } from "./files.js";
 import type { Bounds } from "./kept.js";
 import { Queue, type Entry, type Log } from "./queue.js";
 import { publish, remoteClient, type Origin } from "./remote.js";
-import { HELD, TARGET_HEADER, failure, isFal, newId, respond, route, statusOf, unreachable, type Outcome } from "./wire.js";
+import { HELD, TARGET_HEADER, TIMEOUT_TYPE, failure, isFal, newId, respond, route, statusOf, unreachable, type Outcome } from "./wire.js";
 
 /** What a router works with. */
 export interface RouterOptions {
@@ -22,6 +22,7 @@ interface Luggage {
   readonly input: unknown;
   readonly image: Blob | undefined;
   readonly webhook: string | undefined;
+  readonly direct: boolean;
   readonly origin: Origin;
 }
 
@@ -106,7 +107,7 @@ export function createRouter({ local, routing, network, results }: RouterOptions
     let outcome: Outcome;
     try {
       const { fallback } = routing();
-      const remote = () => remoteClient(fallback || undefined, luggage.origin, network);
+      const remote = () => remoteClient(fallback || undefined, luggage.origin, network, !luggage.direct);
       const work = { ...luggage, id, signal: controller.signal, remote, log, release: () => release(id) };
       outcome = await serve(work, local, files, routing());
     } catch (error) {
@@ -117,10 +118,11 @@ export function createRouter({ local, routing, network, results }: RouterOptions
   }
 
   /** Puts a request into the queue. */
-  function submit(input: unknown, origin: Origin, webhook: string | undefined, signal?: AbortSignal | null): Pending {
+  function submit(input: unknown, call: Pick<Luggage, "origin" | "webhook" | "direct">, signal?: AbortSignal | null): Pending {
     const id = ID_PREFIX + newId();
     const image = held(input);
-    const job: Job = { luggage: { input, image: image ?? undefined, webhook, origin }, controller: new AbortController(), seen: "" };
+    const { origin } = call;
+    const job: Job = { luggage: { ...call, input, image: image ?? undefined }, controller: new AbortController(), seen: "" };
     const entry = queue.submit(id, job, Date.now());
     job.seen = view(entry, false);
     if (image === null) finish(entry, failure(422, unreachable("this upload is not held any more: upload the file again")));
@@ -138,7 +140,7 @@ export function createRouter({ local, routing, network, results }: RouterOptions
   function timeOut(entry: Pending, seconds: number): void {
     if (entry.status !== "IN_QUEUE") return;
     const outcome = failure(504, `The request has waited for ${seconds} s without being started`);
-    finish(entry, { ...outcome, headers: { "x-fal-request-timeout-type": "user" } });
+    finish(entry, { ...outcome, headers: { [TIMEOUT_TYPE]: "user" } });
   }
 
   /** The picture of an input that names an upload; `null`, if it is gone. */
@@ -185,7 +187,7 @@ export function createRouter({ local, routing, network, results }: RouterOptions
   }
 
   async function run(input: unknown, origin: Origin, signal?: AbortSignal | null): Promise<Response> {
-    const entry = submit(input, origin, undefined, signal);
+    const entry = submit(input, { origin, webhook: undefined, direct: true }, signal);
     while (entry.outcome === undefined) await change(HOLD_MS, signal);
     return respond(entry.id, entry.outcome);
   }
@@ -214,7 +216,7 @@ export function createRouter({ local, routing, network, results }: RouterOptions
         const input = await json(body);
         if (input === undefined) return respond(undefined, failure(422, [{ loc: ["body"], msg: "JSON decode error", type: "json_invalid" }]));
         if (asked.call === "run") return run(input, origin, signal);
-        const entry = submit(input, origin, asked.webhook, signal);
+        const entry = submit(input, { origin, webhook: asked.webhook, direct: false }, signal);
         return respond(entry.id, { status: 200, body: statusOf({ ...entry, status: "IN_QUEUE" }, queue.position(entry.id), []), backend: undefined });
       }
     }

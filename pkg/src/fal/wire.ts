@@ -7,6 +7,9 @@ export const HELD = "https://device.tinysam.invalid/files/";
 /** The header in which a proxied request names its real address. */
 export const TARGET_HEADER = "x-fal-target-url";
 
+/** The header by which a client knows a timeout that its caller set, and so does not try again. */
+export const TIMEOUT_TYPE = "x-fal-request-timeout-type";
+
 /** A call of the protocol that the device answers. */
 export type Route =
   | { readonly call: "run" }
@@ -86,8 +89,8 @@ export function newId(): string {
 export function respond(id: string | undefined, { status, body, backend, reason = "", headers }: Outcome): Response {
   return new Response(JSON.stringify(body), {
     status,
-    // A status line holds printable ASCII only.
-    statusText: reason.replace(/[^\x20-\x7e]/g, "?").slice(0, 2000),
+    // A status line holds printable ASCII only; the engine writes sizes as 8000×6000.
+    statusText: reason.replace(/×/g, "x").replace(/[^\x20-\x7e]/g, "?").slice(0, 2000),
     headers: {
       ...headers,
       "content-type": "application/json",

@@ -181,24 +181,34 @@ pub fn attend_image(
     attention(q, k, v, heads)
 }
 
-/// Attention of an image's cells, whose queries have positions, to tokens; projected and added to the image.
+/// The queries of an image's cells.
+pub enum Queries<'a> {
+    /// Projected before, `[B or 1, L, inner]`.
+    Known(Tensor<3>),
+    /// To be projected from the image, with positions `[1, L, inner]`.
+    Of(&'a Linear, Tensor<3>),
+}
+
+/// Attention of an image's cells to tokens; projected and added to the image.
 ///
 /// # Shapes
-/// `x [B or 1, L, C]`, `positions [1, L, inner]`, `k, v [B, T, inner]` → `[B, L, C]`
+/// `x [B or 1, L, C]`, `k, v [B, T, inner]` → `[B, L, C]`
 pub fn attend_tokens(
     x: Tensor<3>,
-    q: &Linear,
-    positions: Tensor<3>,
+    q: Queries<'_>,
     k: Tensor<3>,
     v: Tensor<3>,
     out: &Linear,
     heads: usize,
 ) -> Tensor<3> {
     #[cfg(feature = "cpu")]
-    if cpu::owns(&x) && heads * k.dims()[1] < q.bias.dims()[0] {
-        return cpu::attend_tokens(x, q, positions, k, v, out, heads);
+    if cpu::owns(&x) && heads * k.dims()[1] < k.dims()[2] {
+        return cpu::attend_tokens(x, q, k, v, out, heads);
     }
-    let q = linear(x.clone(), q, Activation::None, Some(positions));
+    let q = match q {
+        Queries::Known(q) => q,
+        Queries::Of(layer, positions) => linear(x.clone(), layer, Activation::None, Some(positions)),
+    };
     linear(attention(q, k, v, heads), out, Activation::None, Some(x))
 }
 

@@ -168,11 +168,12 @@ fn attention_between_tokens_and_an_image_without_projecting_the_image() {
             portable::attention(tokens(11), keys, values, heads),
         );
         let queries = portable::linear(x.clone(), &q, Activation::None, Some(positions.clone()));
-        let mixed = portable::attention(queries, tokens(12), tokens(13), heads);
-        assert_close(
-            cpu::attend_tokens(x.clone(), &q, positions.clone(), tokens(12), tokens(13), &out, heads),
-            portable::linear(mixed, &out, Activation::None, Some(x)),
-        );
+        let mixed = portable::attention(queries.clone(), tokens(12), tokens(13), heads);
+        let expected = portable::linear(mixed, &out, Activation::None, Some(x.clone()));
+        for given in [Queries::Of(&q, positions.clone()), Queries::Known(queries)] {
+            let attended = cpu::attend_tokens(x.clone(), given, tokens(12), tokens(13), &out, heads);
+            assert_close(attended, expected.clone());
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+import { fal as official } from "@fal-ai/client";
 import * as tinysam from "tinysam";
 
-Object.assign(globalThis, { tinysam });
+/** `official`: the client of an application that has its own. */
+Object.assign(globalThis, { official, tinysam });

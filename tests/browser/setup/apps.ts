@@ -15,8 +15,7 @@ const TYPES = ["--ignoreConfig", "--noEmit", "--strict", "--target", "ES2022", "
 export async function buildApps(folder: string) {
   const app = join(folder, "app");
   const installed = install(folder, app);
-  copyFileSync(join(HERE, "apps/main.ts"), join(app, "main.ts"));
-  copyFileSync(join(HERE, "apps/index.html"), join(app, "index.html"));
+  for (const name of ["main.ts", "types.ts", "index.html"]) copyFileSync(join(HERE, "apps", name), join(app, name));
   checkTypes(app);
 
   const vite = join(folder, "vite");
@@ -56,7 +55,7 @@ function checkTypes(app: string): void {
   const tsc = createRequire(import.meta.url).resolve("typescript/package.json");
   const bin = join(dirname(tsc), "bin/tsc");
   for (const modules of [["--module", "ESNext", "--moduleResolution", "Bundler"], ["--module", "NodeNext"]]) {
-    execFileSync(process.execPath, [bin, ...TYPES, ...modules, "main.ts"], { cwd: app, stdio: "inherit" });
+    execFileSync(process.execPath, [bin, ...TYPES, ...modules, "main.ts", "types.ts"], { cwd: app, stdio: "inherit" });
   }
 }
 

@@ -9,7 +9,9 @@ test("everything streams candidates, and promises the final set", async ({ app }
     const seen: { done: number; total: number }[] = [];
     const everything = image.everything({ ...options, onProgress: (progress) => seen.push(progress) });
     let candidates = 0;
+    let batchesToTheFirst = 0;
     for await (const mask of everything) {
+      if (candidates === 0) batchesToTheFirst = seen.length;
       candidates += 1;
       mask.free();
     }
@@ -17,6 +19,7 @@ test("everything streams candidates, and promises the final set", async ({ app }
     const again = await image.everything(options);
     return {
       seen,
+      batchesToTheFirst,
       candidates,
       final: final.map(({ score, area, point }) => ({ score, area, point })),
       again: again.map(({ score, area, point }) => ({ score, area, point })),
@@ -25,6 +28,7 @@ test("everything streams candidates, and promises the final set", async ({ app }
   expect(run.seen.length).toBeGreaterThan(0);
   expect(run.seen.at(-1)!.done).toBe(run.seen.at(-1)!.total);
   expect(run.candidates).toBeGreaterThan(0);
+  expect(run.batchesToTheFirst).toBeLessThanOrEqual(2);
   expect(run.final.length).toBeGreaterThan(0);
   expect(run.final.every(({ point }) => point !== undefined)).toBe(true);
   expect(run.again).toEqual(run.final);

@@ -1,6 +1,20 @@
 /** fal's door on WebGPU: on SwiftShader, which the door takes only when it is told to. */
 import { KEY, expect, test } from "../fal.ts";
 
+/** Put before the worker's own script: its GPU goes away in the middle of a request. */
+const LOSE = `
+  let asked = false;
+  addEventListener("message", ({ data }) => (asked ||= data.name === "answer"));
+  const { requestDevice } = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = async function (...how) {
+    const device = await requestDevice.apply(this, how);
+    device.queue.submit = (...buffers) => {
+      if (asked) device.destroy();
+      return GPUQueue.prototype.submit.apply(device.queue, buffers);
+    };
+    return device;
+  };`;
+
 async function ask(page: import("@playwright/test").Page) {
   return page.evaluate(async () => {
     const image_url = new URL("/photos/coffee.png", location.href).href;
@@ -38,39 +52,38 @@ test("told to, it serves on WebGPU, and nothing is sent", async ({ door, standIn
   expect(standIn.arrivals).toEqual([]);
 });
 
-test("a device that is lost twice in a request sends it to fal", async ({ door, page, standIn, errors }) => {
-  errors.expectError(/./); // what the engine and the browser say of a lost device is not the door's business
-  // The engine on the page's own thread, where its devices can be reached.
-  await page.addInitScript(() => {
-    const { requestDevice } = GPUAdapter.prototype;
-    Object.assign(globalThis, { losses: 0 });
-    GPUAdapter.prototype.requestDevice = async function (this: GPUAdapter, ...args) {
-      const device = await requestDevice.apply(this, args);
-      const { submit } = GPUQueue.prototype;
-      let submits = 0;
-      device.queue.submit = function (this: GPUQueue, ...buffers) {
-        submits += 1;
-        if (submits === 5 && losses > 0) {
-          losses -= 1;
-          device.destroy();
-        }
-        return submit.apply(this, buffers);
-      };
-      return device;
-    };
+test("a device that is lost is got again; lost twice in a request, it sends that to fal byte by byte", async ({ door, page, standIn, errors }) => {
+  errors.expectError(/lost|destroyed|poisoned/i);
+  let losses = 0;
+  await page.context().route(/\/worker-webgpu[^/]*\.js$/, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (losses-- > 0 ? LOSE : "") + (await response.text()) });
   });
   await door.open({ device: "webgpu", fallback: true });
-  await page.evaluate(() => tinysam.configure({ worker: false }));
+  losses = 1;
+  const once = await ask(page);
+  expect(once.served).toEqual(["webgpu"]);
+  expect(once.outcome).toEqual({ url: expect.stringMatching(/^blob:/), width: 600, height: 400 });
+  expect(once.logs).toContainEqual(expect.stringMatching(/lost.*trying again/s));
+  expect(standIn.arrivals).toEqual([]);
 
-  await page.evaluate(() => (globalThis.losses = 2));
+  await door.open({ device: "webgpu", fallback: true });
+  losses = 2;
   const twice = await ask(page);
   expect(twice.served).toEqual(["webgpu", "fal"]);
   expect(twice.outcome).toMatchObject({ url: expect.stringMatching(/^https:\/\/v3\.fal\.example\//) });
   expect(twice.logs).toContainEqual(expect.stringMatching(/trying again/));
-  expect(standIn.arrivals.length).toBeGreaterThan(0);
-});
+  const image_url = new URL("/photos/coffee.png", page.url()).href;
+  const [submit, ...others] = standIn.arrivals.filter(({ method }) => method === "POST");
+  expect(others).toEqual([]);
+  expect(submit!.url).toBe("https://queue.fal.run/fal-ai/tiny-sam");
+  expect(submit!.body.toString()).toBe(`{"image_url":"${image_url}","size":64,"point_prompt":[[300,200]]}`);
+  expect(submit!.headers.authorization).toBe(`Key ${KEY}`);
 
-declare global {
-  /** How many more devices the page takes away. */
-  var losses: number;
-}
+  const before = standIn.arrivals.length;
+  await door.open({ device: "webgpu" });
+  losses = 2;
+  const alone = await ask(page);
+  expect(alone.outcome).toEqual({ status: 500, message: expect.stringMatching(/This device cannot serve the request: .*lost.*`fallback`/s) });
+  expect(standIn.arrivals.length).toBe(before);
+});

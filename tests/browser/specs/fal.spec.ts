@@ -51,6 +51,47 @@ test("subscribe, as on fal's page", async ({ page, door }) => {
   expect(door.fal()).toEqual([]);
 });
 
+test("the shortest snippet of fal's page: everything, at 1024", async ({ page, door }) => {
+  test.slow(); // half a minute of one core, on a machine with nothing else to do
+  const told = await page.evaluate(async () => {
+    const { fal } = tinysam;
+    const image_url = "https://pictures.example/coffee.png";
+
+    const result = await fal.subscribe("fal-ai/tiny-sam", { input: { image_url } });
+
+    const pixels = async (url: string) => {
+      const bitmap = await createImageBitmap(await (await fetch(url)).blob());
+      const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d")!;
+      context.drawImage(bitmap, 0, 0);
+      return context.getImageData(0, 0, bitmap.width, bitmap.height);
+    };
+    const [photo, shown] = [await pixels(image_url), await pixels(result.data.image.url)];
+    const differ = shown.data.reduce((count, value, index) => count + Number(value !== photo.data[index]), 0);
+    const { requestId } = result;
+    const status = await fal.queue.status("fal-ai/tiny-sam", { requestId, logs: true });
+    return { data: result.data, sides: [shown.width, shown.height], differ, status };
+  });
+  expect(told.data).toEqual({
+    image: {
+      url: expect.stringMatching(/^blob:/),
+      content_type: "image/png",
+      file_name: expect.stringMatching(/\.png$/),
+      file_size: expect.any(Number),
+      width: 600,
+      height: 400,
+    },
+  });
+  expect(told.sides).toEqual([600, 400]);
+  if (told.status.status !== "COMPLETED") throw new Error(told.status.status);
+  const lines = told.status.logs.map(({ message }) => message);
+  console.log(`everything at 1024 by fal's door: ${lines.at(-1)} in ${told.status.metrics?.inference_time?.toFixed(1)} s`);
+  expect(lines).toContain("the network saw the picture at 1024 x 683 pixels");
+  const masks = Number(/^(\d+) masks?$/.exec(lines.at(-1)!)?.[1]);
+  // The formula's weights are sure of nothing: by the paper's thresholds they may find no mask, which shows the photo.
+  expect(told.differ > 0).toBe(masks > 0);
+  expect(door.fal()).toEqual([]);
+});
+
 test("the queue, as on fal's page", async ({ page, door }) => {
   const told = await page.evaluate(async () => {
     const { fal } = tinysam;
@@ -178,6 +219,43 @@ test("faults are fal's ValidationError, all of them at once", async ({ page, add
     garbage: { status: 422, faults: ["body.image_url image_load_error"], of: 0 },
     relative: { status: 422, faults: ["body.image_url value_error"], of: 0 },
   });
+});
+
+test("every field, with every kind of value that it cannot have", async ({ page }) => {
+  const NO_NUMBERS = [NaN, Infinity, "1", true, {}];
+  const NO_FRACTIONS = [...NO_NUMBERS, -0.01, 1.01, 1e300, []];
+  const NO_LISTS = ["[]", 1, true, {}];
+  const NO_FLAGS = ["true", 1, null, []];
+  const wrong: Record<string, unknown[]> = {
+    image_url: [undefined, null, "", "photo.png", "/photo.png", "file:///photo.png", 7, [], {}],
+    size: [...NO_NUMBERS, 0, -64, 64.5, -1e300, []],
+    confidence: NO_FRACTIONS,
+    box_prompt: [...NO_LISTS, [1, 2, 3, 4], [[]], [[1, 2, 3]], [[1, 2, 3, 4, 5]], [[1, 2, 0, 4]], [[1, 2, 3, -4]], [[NaN, 2, 3, 4]], [[1, 2, Infinity, 4]], [["1", 2, 3, 4]], [null]],
+    point_prompt: [...NO_LISTS, [1, 2], [[]], [[1]], [[1, 2, 3]], [[NaN, 1]], [[1, -Infinity]], [["1", 2]], [{ x: 1, y: 2 }], Array(100_000).fill([1, 1])],
+    point_label: [...NO_LISTS, [2], [-1], [0.5], ["1"], [true], [NaN], [null], [1, 1], []],
+    output: ["gif", "Mask", 1, null, []],
+    return_masks: NO_FLAGS,
+    multimask: NO_FLAGS,
+    pred_iou_thresh: NO_FRACTIONS,
+    stability_score_thresh: NO_FRACTIONS,
+    points_per_side: [...NO_NUMBERS, 0, 3, 30, 132, 1e300, -4, 4.5],
+    min_mask_region_area: [...NO_NUMBERS, -1, 0.5],
+    combine: ["both", 1, null],
+  };
+  const accepted = await page.evaluate(async (wrong) => {
+    const image_url = new URL("/photos/coffee.png", location.href).href;
+    const cases = Object.entries(wrong).flatMap(([field, values]) => values.map((value) => [field, value] as const));
+    const odd = cases.map(async ([field, value]) => {
+      const input = { image_url, size: 64, ...(field === "point_label" ? { point_prompt: [[1, 1]] } : {}), [field]: value };
+      const error: unknown = await tinysam.fal.run("fal-ai/tiny-sam", { input }).catch((error: unknown) => error);
+      if (!(error instanceof tinysam.ValidationError)) return [field, String(value), String(error)];
+      const stray = error.fieldErrors.filter(({ loc, msg }) => loc[0] !== "body" || loc[1] !== field || msg === "");
+      return stray.length > 0 || error.fieldErrors.length === 0 ? [field, String(value), JSON.stringify(error.body)] : undefined;
+    });
+    return { count: cases.length, odd: (await Promise.all(odd)).filter((told) => told !== undefined) };
+  }, wrong);
+  expect(accepted.odd).toEqual([]);
+  expect(accepted.count).toBeGreaterThan(110);
 });
 
 test("twenty at once, one of them cancelled in the queue and one in progress", async ({ page }) => {

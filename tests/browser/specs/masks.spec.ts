@@ -167,3 +167,46 @@ test("boxes are a batch, masks can be refined, and prompts by mask are one", asy
   expect(run.refined).toEqual(run.byHand);
   expect(run.refinedBox).toEqual(run.boxByHand);
 });
+
+test("several masks as a label map and as one picture", async ({ app }) => {
+  const page = await app.open();
+  const run = await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 128 });
+    const photo = await (await fetch("/photos/coffee.png")).blob();
+    const image = await sam.embed(photo);
+    const masks = await image.segment({ points: [[180, 160]], multimask: true });
+    const labels = await image.toLabelMap(masks);
+    // The same from the masks one by one: the smallest that covers a pixel.
+    const images = await Promise.all(masks.map((mask) => mask.toImageData()));
+    const order = masks.map((_, index) => index).sort((a, b) => masks[a]!.area - masks[b]!.area || b - a);
+    let wrong = 0;
+    for (let pixel = 0; pixel < labels.length; pixel++) {
+      const top = order.find((index) => images[index]!.data[4 * pixel + 3]! > 0);
+      if (labels[pixel] !== (top === undefined ? 0 : top + 1)) wrong += 1;
+    }
+    const bitmap = await createImageBitmap(await image.toBlob(masks));
+    const grey = await image.toBlob(masks, "labels");
+    const again = await image.toBlob(masks, "labels");
+    const bytes = async (blob: Blob) => Array.from(new Uint8Array(await blob.arrayBuffer()));
+    // A PNG's header: depth and colour type lie at 24 and 25.
+    const header = (await bytes(grey)).slice(24, 26);
+    const same = JSON.stringify(await bytes(grey)) === JSON.stringify(await bytes(again));
+    const refused: string[] = [];
+    const other = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    const foreign = await other.embed(photo);
+    for (const attempt of [() => foreign.toLabelMap(masks), () => image.toBlob(masks, "nonsense" as never)]) {
+      refused.push(await attempt().then(() => "answered", (error) => error.code));
+    }
+    masks[0]!.free();
+    refused.push(await image.toLabelMap(masks).then(() => "answered", (error) => error.code));
+    image.free();
+    refused.push(await image.toBlob([masks[1]!]).then(() => "answered", (error) => error.code));
+    return { wrong, used: new Set(labels).size, sides: [bitmap.width, bitmap.height], area: labels.length, header, same, refused };
+  });
+  expect(run.wrong).toBe(0);
+  expect(run.used).toBeGreaterThan(1);
+  expect(run.area).toBe(run.sides[0]! * run.sides[1]!);
+  expect(run.header).toEqual([16, 0]);
+  expect(run.same).toBe(true);
+  expect(run.refused).toEqual(["option_invalid", "option_invalid", "released", "released"]);
+});

@@ -29,6 +29,9 @@ function fakeModule() {
       onBatch({ masks: [mask("candidate")], done: 1, total: 2 });
       return [mask("final")];
     },
+    layers: () => {
+      throw new Error("no test asks for layers");
+    },
     free: () => freed.push("embedding"),
   };
   const engine = { backend: "cpu", adapter: "", checkpointSha256: "ab", embed: async () => embedding, free: () => freed.push("engine") };

@@ -2,9 +2,12 @@
 //! picture that are made by formula ([`formula`], [`synth`]), the recorded numbers ([`golden`],
 //! [`everything`]) and the comparison against them ([`compare`]).
 //!
-//! Nothing here knows burn or the network, so that every test and tool can use it, in a browser too.
+//! Nothing but [`engine`], which is a feature, knows burn or the network, so that every test and tool can use it, in a
+//! browser too.
 
 pub mod compare;
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod everything;
 pub mod formula;
 pub mod golden;

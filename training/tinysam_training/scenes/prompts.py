@@ -8,13 +8,15 @@ PAD = (124, 116, 104)
 """RGB of the padding: the mean, which is zero once normalised."""
 
 
-def sample(rng: np.random.Generator, side: int, prompts: int, easy: float = 0.0):
+def sample(rng: np.random.Generator, side: int, prompts: int, easy: float = 0.0, plain: float = 0.0):
     """A scene and its prompts, as `batch.Batch` holds them (without the batch's axis).
 
-    `easy` 1: few and large objects, whole ones only; 0: everything, parts and groups too.
+    `easy` 1: few and large objects, whole ones only; 0: everything, parts and groups too. `plain`: the share of plain
+    scenes.
     """
     while True:
-        made = scene(rng, side, 3 if easy > 0 else 4, int(22 - 13 * easy))
+        flat = plain > 0 and rng.random() < plain
+        made = scene(rng, side, 3 if easy > 0 else 4, int(22 - 13 * easy), flat)
         _letterbox(rng, made)
         smallest = max(24, int((0.0025 + 0.0075 * easy) * side * side))
         seen = np.bincount(made.objects.ravel(), minlength=len(made.full) + 1)

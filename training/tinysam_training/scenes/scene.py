@@ -3,7 +3,7 @@
 Every length scales with the side, so that the same generator serves 112 and 1024.
 """
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -51,17 +51,21 @@ def fill(mask: np.ndarray, points: np.ndarray, value=255) -> None:
     cv2.fillPoly(mask, [np.round(points * (1 << SUBPIXEL)).astype(np.int32)], value, cv2.LINE_AA, SUBPIXEL)
 
 
-def scene(rng: np.random.Generator, side: int, fewest: int = 4, most: int = 22) -> Scene:
-    """A pure function of the generator's state."""
+def scene(rng: np.random.Generator, side: int, fewest: int = 4, most: int = 22, plain: bool = False) -> Scene:
+    """A pure function of the generator's state. A plain scene is of single colours, without light and camera."""
     plans = _plan(rng, side, fewest, most)
-    painter = Painter(rng, side, background(rng, side))
-    defocus = int(rng.integers(len(plans))) if rng.random() < 0.35 else -1
+    if plain:
+        plans = [replace(plan, materials=[material.plain() for material in plan.materials]) for plan in plans]
+        painter = Painter(rng, side, np.tile(colour(rng), (side, side, 1)), plain)
+    else:
+        painter = Painter(rng, side, background(rng, side))
+    defocus = int(rng.integers(len(plans))) if not plain and rng.random() < 0.35 else -1
     for i, plan in enumerate(plans):
         if i == defocus:  # everything so far lies behind the plane of focus
             painter.rgb = cv2.GaussianBlur(painter.rgb, (0, 0), side * rng.uniform(0.003, 0.02))
         painter.add(plan)
     made = painter.scene
-    made.rgb = _camera(rng, painter.rgb)
+    made.rgb = np.clip(painter.rgb, 0, 255).astype(np.uint8) if plain else _camera(rng, painter.rgb)
     members: dict[int, list[int]] = {}
     for number, group in painter.group_of.items():
         members.setdefault(group, []).append(number)
@@ -94,9 +98,9 @@ def _plan(rng: np.random.Generator, side: int, fewest: int, most: int) -> list[P
 class Painter:
     """Paints objects one over the other and keeps what is visible."""
 
-    def __init__(self, rng: np.random.Generator, side: int, behind: np.ndarray):
-        self.rng, self.side, self.rgb = rng, side, behind
-        self.light, self.shaded = rng.uniform(0, 2 * math.pi), rng.random() < 0.8
+    def __init__(self, rng: np.random.Generator, side: int, behind: np.ndarray, plain: bool = False):
+        self.rng, self.side, self.rgb, self.plain = rng, side, behind, plain
+        self.light, self.shaded = rng.uniform(0, 2 * math.pi), not plain and rng.random() < 0.8
         empty = np.zeros((side, side), np.int16)
         self.scene = Scene(np.empty(0), empty, empty.copy())
         self.group_of: dict[int, int] = {}
@@ -115,9 +119,9 @@ class Painter:
         if self.shaded and rng.random() < 0.8:
             self.relief(patch, whole if len(masks) == 1 or rng.random() < 0.5 else masks[int(rng.integers(len(masks)))])
         cover = whole / np.float32(255)
-        if rng.random() < 0.15:  # soft or defocused
+        if not self.plain and rng.random() < 0.15:  # soft or defocused
             cover = cv2.GaussianBlur(cover, (0, 0), self.side * rng.uniform(0.002, 0.008))
-        if rng.random() < 0.04:  # translucent
+        if not self.plain and rng.random() < 0.04:  # translucent
             cover = cover * rng.uniform(0.6, 0.9)
         self.rgb[window] += (patch - self.rgb[window]) * cover[..., None]
         number, seen = len(self.scene.full) + 1, whole > 127
@@ -161,7 +165,7 @@ class Painter:
         """The parts painted on `patch`, and which part is seen where."""
         rng, labels = self.rng, np.zeros(patch.shape[:2], np.int16)
         change = rng.uniform(0, 1) if plan.repeated else 1.0
-        hidden = self.last.camouflage() if self.last and rng.random() < 0.08 else None
+        hidden = self.last.camouflage() if not self.plain and self.last and rng.random() < 0.08 else None
         for j, mask in enumerate(masks):
             material = plan.materials[j]
             if hidden:

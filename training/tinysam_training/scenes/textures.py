@@ -135,10 +135,14 @@ class Material:
         """The same colours with another pattern."""
         return replace(self, seed=self.seed + 1)
 
+    def plain(self) -> "Material":
+        """One colour."""
+        return replace(self, grain=0.0, pattern=0.0, gradient=0.0)
+
     def paint(self, rng: np.random.Generator, height: int, width: int, side: int, change: float = 1.0) -> np.ndarray:
         """RGB f32 `[height, width, 3]`, not clipped; `change` 0: exactly as before, 1: another piece of it."""
         own = np.random.default_rng(self.seed if change < 0.5 else self.seed + int(rng.integers(9999)))
-        grain = texture(own, height, width, side)
+        grain = texture(own, height, width, side) if self.grain > 0 else np.zeros((height, width), np.float32)
         rgb = np.tile((self.base + rng.normal(0, 6, 3) * change).astype(np.float32), (height, width, 1))
         if self.pattern > 0:
             share = np.clip(texture(own, height, width, side) * 0.8 + 0.3, 0, 1)[..., None] * self.pattern

@@ -7,12 +7,10 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use futures_lite::future::block_on;
-use tinysam::checkpoint::Checkpoint;
+use tinysam::checkpoint::{Checkpoint, Precision};
 use tinysam::image::Image;
-use tinysam::mask::Rle;
-use tinysam::segment::{EverythingOptions, Mask, Prompt, Sam, TracedPrompt};
-use tinysam_golden::everything::{Config, RunMask};
-use tinysam_golden::{Comparer, Everything, Golden, Report};
+use tinysam::segment::{EverythingOptions, Prompt, Sam};
+use tinysam_golden::engine;
 
 use crate::bench::{self, Measured, PICTURE, WEIGHTS};
 use crate::inputs::{self, Picture, Weights};
@@ -23,8 +21,8 @@ pub fn verify(options: &verify::Options) -> Result<()> {
     let expected = Expected::open(options)?;
     let (sam, image) = (load(&options.checkpoint)?, picture(&options.image)?);
     let report = match expected {
-        Expected::Tensors(golden) => trace(&sam, &image, &golden)?,
-        Expected::Everything(golden) => everything(&sam, &image, &golden)?,
+        Expected::Tensors(golden) => engine::trace(&sam, &image, &golden)?,
+        Expected::Everything(golden) => engine::everything(&sam, &image, &golden)?,
     };
     verify::conclude(&report)
 }
@@ -54,9 +52,10 @@ pub fn bench(options: &bench::Options) -> Result<()> {
         note("encode", start);
     }
     let (w, h) = (image.width() as f32, image.height() as f32);
-    let boxes = (0..16).map(|i| Prompt::bbox([(i % 4) as f32 * w / 5.0, (i / 4) as f32 * h / 5.0, w / 4.0, h / 4.0]));
-    let prompts = [("decode1", vec![Prompt::point(0.3 * w, 0.4 * h)]), ("decode16", boxes.collect())];
-    for (name, prompts) in &prompts {
+    let boxes: Vec<_> =
+        (0..64).map(|i| Prompt::bbox([(i % 8) as f32 * w / 9.0, (i / 8) as f32 * h / 9.0, w / 4.0, h / 4.0])).collect();
+    let prompts = [("decode1", &boxes[..1]), ("decode64", &boxes)];
+    for (name, prompts) in prompts {
         // With the mask at original size, as the package hands it out.
         let decode =
             || block_on(sam.segment(&embedding, prompts)).map(|all| all.iter().map(|a| a.best().area).sum::<u32>());
@@ -95,8 +94,13 @@ pub fn bench(options: &bench::Options) -> Result<()> {
 }
 
 pub fn convert(options: &convert::Options) -> Result<()> {
+    let precision = match options.precision {
+        convert::Precision::F32 => Precision::F32,
+        convert::Precision::F16 => Precision::F16,
+        convert::Precision::Int8 => Precision::Int8,
+    };
     let bytes = fs::read(&options.input).with_context(|| format!("cannot read {}", options.input.display()))?;
-    let file = Checkpoint::from_bytes(bytes)?.to_safetensors(options.f16)?;
+    let file = Checkpoint::from_bytes(bytes)?.to_safetensors(precision)?;
     inputs::write(&options.output, &file)?;
     shell::say(&format!("{}: {} bytes", options.output.display(), file.len()));
     Ok(())
@@ -110,54 +114,6 @@ fn load(weights: &Weights) -> Result<Sam> {
 fn picture(picture: &Picture) -> Result<Image> {
     let pixels = picture.pixels()?;
     Ok(Image::from_rgb(pixels.width, pixels.height, pixels.rgb)?)
-}
-
-fn trace(sam: &Sam, image: &Image, golden: &Golden) -> Result<Report> {
-    let mut prompts = Vec::new();
-    for (name, prompt) in &golden.prompts {
-        let labels = prompt.labels.iter().map(|&label| u8::try_from(label)).collect::<Result<_, _>>();
-        let labels = labels.with_context(|| format!("a label of {name} is neither 0 nor 1"))?;
-        let given = Prompt { points: prompt.points.clone(), labels, bbox: prompt.bbox, mask: None };
-        prompts.push((name.clone(), TracedPrompt { prompt: given, mask_from: prompt.mask_from.clone() }));
-    }
-    let mut comparer = Comparer::new(golden, tinysam_golden::Device::Cpu);
-    let mut sink = |name: &str, shape: &[usize], data: &[f32]| comparer.observe(name, shape, data);
-    block_on(sam.trace(image, golden.size, &prompts, &mut sink))?;
-    Ok(comparer.finish())
-}
-
-fn everything(sam: &Sam, image: &Image, golden: &Everything) -> Result<Report> {
-    let embedding = sam.embed(image, golden.size)?;
-    let mut points = 0;
-    let masks = block_on(sam.everything(&embedding, &settings(&golden.config), async |batch| {
-        points = batch.done;
-        Ok(())
-    }))?;
-    let masks: Vec<RunMask> = masks.iter().map(run_mask).collect();
-    Ok(golden.compare(points, &masks, tinysam_golden::Device::Cpu))
-}
-
-fn settings(config: &Config) -> EverythingOptions {
-    EverythingOptions {
-        points_per_side: config.points_per_side,
-        pred_iou_thresh: config.pred_iou_thresh as f32,
-        stability_score_thresh: config.stability_score_thresh as f32,
-        stability_score_offset: config.stability_score_offset as f32,
-        high_score_thresh: config.high_score_thresh as f32,
-        box_nms_thresh: config.box_nms_thresh as f32,
-        min_mask_region_area: 0,
-    }
-}
-
-fn run_mask(mask: &Mask) -> RunMask {
-    RunMask {
-        area: mask.area.into(),
-        bbox: mask.bbox.map(f64::from),
-        predicted_iou: mask.score.into(),
-        point: mask.point.unwrap_or([f64::NAN; 2]),
-        stability_score: mask.stability.into(),
-        counts: Rle::encode(&mask.bitmap()).counts,
-    }
 }
 
 /// The most memory that this process ever had, where the system tells.

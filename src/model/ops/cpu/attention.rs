@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::super::{Activation, Linear, Window};
+use super::super::{Activation, Linear, Queries, Window};
 use super::math::exp;
 use super::{Floats, Matrix, finish, for_chunks, product, sum, tensor, vectorised};
 
@@ -119,6 +119,18 @@ fn absorb(rows: &[f32], weight: &Linear, heads: usize) -> Vec<f32> {
     absorbed
 }
 
+/// Scores of tokens against cells as narrow as they are, `[heads·T, L]`: `rows [T, inner]` times `cells [L, inner]`,
+/// head by head; added to what is there, or in its place.
+fn narrow_scores(scores: &mut [f32], add: bool, rows: &[f32], cells: &[f32], inner: usize, heads: usize) {
+    let (tokens, count, depth) = (rows.len() / inner, cells.len() / inner, inner / heads);
+    let scale = 1.0 / (depth as f32).sqrt();
+    for (head, scores) in scores.chunks_exact_mut(tokens * count).enumerate() {
+        let a = Matrix::rows(&rows[head * depth..], inner);
+        let b = Matrix::rows(&cells[head * depth..], inner).transposed();
+        product([tokens, count, depth], scores, count, add, a, b, scale);
+    }
+}
+
 /// Scores of an image's cells against absorbed tokens, `[heads·T, L]`: `absorbed·xᵀ`, plus the products with the
 /// positions, which stay as narrow as they are.
 fn image_scores(absorbed: &[f32], x: &[f32], rows: &[f32], positions: &[f32], bias: &[f32], heads: usize) -> Vec<f32> {
@@ -129,11 +141,9 @@ fn image_scores(absorbed: &[f32], x: &[f32], rows: &[f32], positions: &[f32], bi
     let mut scores = vec![0.0; heads * tokens * cells];
     let (a, b) = (Matrix::rows(absorbed, channels), Matrix::rows(x, channels).transposed());
     product([heads * tokens, cells, channels], &mut scores, cells, false, a, b, scale);
+    narrow_scores(&mut scores, true, rows, positions, inner, heads);
     for (head, scores) in scores.chunks_exact_mut(tokens * cells).enumerate() {
         let part = head * depth;
-        let a = Matrix::rows(&rows[part..], inner);
-        let b = Matrix::rows(&positions[part..], inner).transposed();
-        product([tokens, cells, depth], scores, cells, true, a, b, scale);
         for (scores, row) in scores.chunks_exact_mut(cells).zip(rows.chunks_exact(inner)) {
             let constant: f32 = row[part..part + depth].iter().zip(&bias[part..]).map(|(a, b)| a * b).sum();
             scores.iter_mut().for_each(|s| *s += constant * scale);
@@ -182,12 +192,11 @@ pub fn attend_image(
     tensor(out, [batch, tokens, inner])
 }
 
-/// Attention of an image to a few tokens, projected and added to the image, whose queries are never made; see
-/// [`attend_image`].
+/// Attention of an image to a few tokens, projected and added to the image: what is mixed for each cell is never made,
+/// and neither are queries that are not there yet; see [`attend_image`].
 pub fn attend_tokens(
     x: Tensor<3>,
-    q: &Linear,
-    positions: Tensor<3>,
+    queries: Queries<'_>,
     k: Tensor<3>,
     v: Tensor<3>,
     out: &Linear,
@@ -195,14 +204,27 @@ pub fn attend_tokens(
 ) -> Tensor<3> {
     let ([xb, cells, channels], [batch, tokens, inner]) = (x.dims(), k.dims());
     let depth = inner / heads;
-    let (x, positions) = (Floats::of(&x), Floats::of(&positions));
-    let (k, v, q_bias) = (Floats::of(&k), Floats::of(&v), Floats::of(&q.bias));
+    let (x, k, v) = (Floats::of(&x), Floats::of(&k), Floats::of(&v));
+    // The queries that are known, or the positions of those that are not; and what is needed to do without these.
+    let (known, layer) = match &queries {
+        Queries::Known(q) => (q, None),
+        Queries::Of(layer, positions) => (positions, Some((*layer, Floats::of(&layer.bias)))),
+    };
+    let (shared, known) = (known.dims()[0] == 1, Floats::of(known));
     let (out_weight, out_bias) = (Floats::of(&out.weight), Floats::of(&out.bias));
     let mut result = vec![0.0; batch * cells * channels];
     for_chunks(&mut result, cells * channels, |i, result| {
         let (k, v) = (&k[i * tokens * inner..][..tokens * inner], &v[i * tokens * inner..][..tokens * inner]);
         let x = &x[if xb == 1 { 0 } else { i * cells * channels }..][..cells * channels];
-        let mut scores = image_scores(&absorb(k, q, heads), x, k, &positions, &q_bias, heads);
+        let known = &known[if shared { 0 } else { i * cells * inner }..][..cells * inner];
+        let mut scores = match &layer {
+            Some((layer, bias)) => image_scores(&absorb(k, layer, heads), x, k, known, bias, heads),
+            None => {
+                let mut scores = vec![0.0; heads * tokens * cells];
+                narrow_scores(&mut scores, false, k, known, inner, heads);
+                scores
+            }
+        };
         for scores in scores.chunks_exact_mut(tokens * cells) {
             vectorised(|| softmax_columns(scores, cells));
         }

@@ -46,6 +46,31 @@ pub fn window_attention(qkv: Tensor<3>, window: &Window) -> Tensor<3> {
     tensor(out)
 }
 
+/// A key's weight under the running softmax, to which its score is added: where it is the largest so far, what was summed
+/// before shrinks to match.
+#[cube]
+#[allow(clippy::assign_op_pattern)] // the macro moves what a compound assignment changes through a reference
+fn weigh<N: Size>(
+    score: f32,
+    largest: &mut f32,
+    total: &mut f32,
+    sums: &mut Array<Vector<f32, N>>,
+    #[comptime] depth: usize,
+) -> f32 {
+    if score > *largest {
+        let shrink = f32::exp(*largest - score);
+        *total = *total * shrink;
+        #[unroll]
+        for i in 0..depth {
+            sums[i] *= Vector::new(shrink);
+        }
+        *largest = score;
+    }
+    let weight = f32::exp(score - *largest);
+    *total = *total + weight;
+    weight
+}
+
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 fn window_kernel<N: Size>(
@@ -109,17 +134,7 @@ fn window_kernel<N: Size>(
             }
             score += lanes::<N>(product);
         }
-        if score > largest {
-            let shrink = f32::exp(largest - score);
-            total *= shrink;
-            #[unroll]
-            for i in 0..depth {
-                sums[i] *= Vector::new(shrink);
-            }
-            largest = score;
-        }
-        let weight = f32::exp(score - largest);
-        total += weight;
+        let weight = weigh::<N>(score, &mut largest, &mut total, &mut sums, depth);
         if ky < h && kx < w {
             let at = (ky * w + kx) * packed + part + 2 * depth;
             #[unroll]
@@ -256,17 +271,7 @@ fn attention_kernel<N: Size>(
             product += query[i] * k[batch * k_step + at + i];
         }
         let score = lanes::<N>(product);
-        if score > largest {
-            let shrink = f32::exp(largest - score);
-            total *= shrink;
-            #[unroll]
-            for i in 0..depth {
-                sums[i] *= Vector::new(shrink);
-            }
-            largest = score;
-        }
-        let weight = f32::exp(score - largest);
-        total += weight;
+        let weight = weigh::<N>(score, &mut largest, &mut total, &mut sums, depth);
         #[unroll]
         for i in 0..depth {
             sums[i] += Vector::new(weight) * v[batch * v_step + at + i];
