@@ -76,7 +76,10 @@ export class MaskList {
     button.append(thumbnail(this.#photo(), layer), words);
     button.style.setProperty("--hue", String(hue));
     button.addEventListener("click", () => this.#stage.pick(layer));
-    for (const type of ["pointerenter", "focus"]) button.addEventListener(type, () => this.#stage.layers.light(layer));
+    const light = () => this.#stage.layers.light(layer);
+    button.addEventListener("focus", light);
+    // Fingers do not hover: what is drawn under one that taps would only hold up the tap.
+    button.addEventListener("pointerenter", ({ pointerType }) => pointerType === "touch" || light());
     // The photo may have lit another one meanwhile: the focus goes after the pointer has moved.
     const unlight = () => this.#stage.layers.lit === layer && this.#stage.layers.light(undefined);
     for (const type of ["pointerleave", "blur"]) button.addEventListener(type, unlight);
