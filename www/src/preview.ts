@@ -19,6 +19,7 @@ export class Preview {
   /** How long the last decode took. Before the first a preview is as good a measurement as any. */
   #decode = 0;
   #asked = 0;
+  /** The timer of a pointer that may come to rest. */
   #rest = 0;
   /** Goes up when previews on their way are no longer wanted. */
   #turn = 0;
