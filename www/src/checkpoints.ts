@@ -7,15 +7,21 @@ export interface Checkpoint {
   /** What it is not good for, in few words; empty if there is nothing to warn of. */
   readonly caution: string;
   readonly weights: Pick<LoadOptions, "weights" | "sha256">;
+  /** The side at which it works best: about the one that it was trained at. */
+  readonly size: number;
   /** It comes from the page's own host, so that it loads where nothing else does. */
   readonly beside: boolean;
 }
+
+/** Of TinySAM and MobileSAM. */
+const OFFICIAL_SIZE = 1024;
 
 export const OFFICIAL: Checkpoint = {
   label: "TinySAM, official",
   note: "40.7 MB from huggingface.co/xinghaochen/tinysam, its hash checked; kept for the next visit.",
   caution: "",
   weights: { weights: DEFAULT_WEIGHTS.url, sha256: DEFAULT_WEIGHTS.sha256 },
+  size: OFFICIAL_SIZE,
   beside: false,
 };
 
@@ -29,7 +35,7 @@ export async function findCheckpoints(): Promise<Checkpoint[]> {
 }
 
 export function fromFile(file: File): Checkpoint {
-  return { label: file.name, note: "From a file of yours; it stays on this machine.", caution: "", weights: { weights: file }, beside: false };
+  return { label: file.name, note: "From a file of yours; it stays on this machine.", caution: "", weights: { weights: file }, size: OFFICIAL_SIZE, beside: false };
 }
 
 /** Does this file look like a checkpoint, and not like a photo? */
@@ -47,17 +53,18 @@ function fromPage(name: string): Checkpoint {
 
 function named(address: string, origin: string): Omit<Checkpoint, "beside"> {
   const label = lastPart(address);
-  const { note = "", caution = "" } = KNOWN.find(({ name }) => name.test(label)) ?? {};
-  return { label, note: `${origin} ${note}`, caution, weights: { weights: address } };
+  const { note = "", caution = "", size = OFFICIAL_SIZE } = KNOWN.find(({ name }) => name.test(label)) ?? {};
+  return { label, note: `${origin} ${note}`, caution, weights: { weights: address }, size };
 }
 
 /** What is known of checkpoints of the project's own. */
-const KNOWN: readonly { readonly name: RegExp; readonly note: string; readonly caution: string }[] = [
+const KNOWN: readonly { readonly name: RegExp; readonly note: string; readonly caution: string; readonly size?: number }[] = [
   { name: /formula/i, note: "Random test weights: everything runs, but the masks mean nothing.", caution: "random: its masks mean nothing" },
   {
     name: /tinysam-synthetic/i,
     note: "Trained by this project on drawn scenes, not TinySAM’s own weights: good for trying the page, not for cutting anything out.",
     caution: "for trying the page only",
+    size: 256,
   },
 ];
 

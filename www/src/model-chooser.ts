@@ -16,7 +16,7 @@ export class ModelChooser {
   constructor(changed: () => void) {
     const asked = new URLSearchParams(location.search);
     const size = Number(asked.get("size"));
-    if (size >= 64 && size < 256 && size % 64 === 0) this.#size.prepend(new Option(String(size)));
+    if (size >= 64 && size < 256 && size % 64 === 0) this.#size.add(new Option(String(size)));
     for (const [name, select] of [["device", this.#device], ["size", this.#size]] as const) {
       const value = asked.get(name);
       if ([...select.options].some((option) => option.value === value)) select.value = value ?? select.value;
@@ -32,8 +32,9 @@ export class ModelChooser {
     return this.#device.value as Device;
   }
 
+  /** The side at which the network works: the checkpoint's own, unless another was chosen. */
   get size(): number {
-    return Number(this.#size.value);
+    return this.#size.value === "auto" ? this.checkpoint.size : Number(this.#size.value);
   }
 
   get options(): Pick<LoadOptions, "weights" | "sha256" | "device" | "size"> {
