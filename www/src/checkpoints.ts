@@ -9,19 +9,21 @@ export interface Checkpoint {
   readonly weights: Pick<LoadOptions, "weights" | "sha256">;
   /** The side at which it works best: about the one that it was trained at. */
   readonly size: number;
+  /** The score and the stability from which on its masks are worth showing, when everything is segmented. */
+  readonly least: { readonly score: number; readonly stability: number };
   /** It comes from the page's own host, so that it loads where nothing else does. */
   readonly beside: boolean;
 }
 
-/** Of TinySAM and MobileSAM. */
-const OFFICIAL_SIZE = 1024;
+/** Of TinySAM and MobileSAM, from the paper. */
+const USUAL = { size: 1024, least: { score: 0.88, stability: 0.95 } } as const;
 
 export const OFFICIAL: Checkpoint = {
   label: "TinySAM, official",
   note: "40.7 MB from huggingface.co/xinghaochen/tinysam, its hash checked; kept for the next visit.",
   caution: "",
   weights: { weights: DEFAULT_WEIGHTS.url, sha256: DEFAULT_WEIGHTS.sha256 },
-  size: OFFICIAL_SIZE,
+  ...USUAL,
   beside: false,
 };
 
@@ -35,7 +37,7 @@ export async function findCheckpoints(): Promise<Checkpoint[]> {
 }
 
 export function fromFile(file: File): Checkpoint {
-  return { label: file.name, note: "From a file of yours; it stays on this machine.", caution: "", weights: { weights: file }, size: OFFICIAL_SIZE, beside: false };
+  return { label: file.name, note: "From a file of yours; it stays on this machine.", caution: "", weights: { weights: file }, ...USUAL, beside: false };
 }
 
 /** Does this file look like a checkpoint, and not like a photo? */
@@ -53,18 +55,19 @@ function fromPage(name: string): Checkpoint {
 
 function named(address: string, origin: string): Omit<Checkpoint, "beside"> {
   const label = lastPart(address);
-  const { note = "", caution = "", size = OFFICIAL_SIZE } = KNOWN.find(({ name }) => name.test(label)) ?? {};
-  return { label, note: `${origin} ${note}`, caution, weights: { weights: address }, size };
+  const { note = "", caution = "", size = USUAL.size, least = USUAL.least } = KNOWN.find(({ name }) => name.test(label)) ?? {};
+  return { label, note: `${origin} ${note}`, caution, weights: { weights: address }, size, least };
 }
 
 /** What is known of checkpoints of the project's own. */
-const KNOWN: readonly { readonly name: RegExp; readonly note: string; readonly caution: string; readonly size?: number }[] = [
+const KNOWN: readonly ({ readonly name: RegExp } & Pick<Checkpoint, "note" | "caution"> & Partial<Checkpoint>)[] = [
   { name: /formula/i, note: "Random test weights: everything runs, but the masks mean nothing.", caution: "random: its masks mean nothing" },
   {
     name: /tinysam-synthetic/i,
     note: "Trained by this project on drawn scenes, not TinySAM’s own weights: good for trying the page, not for cutting anything out.",
     caution: "for trying the page only",
     size: 256,
+    least: { score: 0.5, stability: 0.8 },
   },
 ];
 

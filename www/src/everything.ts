@@ -63,6 +63,12 @@ export class EverythingMode {
     };
   }
 
+  /** Sets the thresholds to what suits a checkpoint. */
+  suggest({ score, stability }: { readonly score: number; readonly stability: number }): void {
+    this.#score.value = String(score);
+    this.#stability.value = String(stability);
+  }
+
   allow(ready: boolean): void {
     this.#button.disabled = !ready;
   }

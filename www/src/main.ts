@@ -1,6 +1,6 @@
 import { TinySamError, type Box, type Label, type Point, type TinySam } from "tinysam";
 import { Benchmark } from "./benchmark.js";
-import { isCheckpoint } from "./checkpoints.js";
+import { isCheckpoint, type Checkpoint } from "./checkpoints.js";
 import { element, onClick } from "./dom.js";
 import { Engine } from "./engine.js";
 import { FalTab } from "./fal.js";
@@ -32,6 +32,8 @@ let photo: Photo | undefined;
 let sam: TinySam | undefined;
 /** What was measured of the engine that runs. */
 let measured: Omit<Facts, "checkpoint" | "caution" | "size"> = {};
+/** The checkpoint that the thresholds were set for; the user's own stay, until another is chosen. */
+let suggested: Checkpoint | undefined;
 /** The engine died, and is on its way back. */
 let recovering = false;
 
@@ -161,6 +163,8 @@ async function load(): Promise<void> {
   stage.forgetMasks();
   showMachine();
   model.showNote();
+  if (model.checkpoint !== suggested) stage.everything.suggest(model.checkpoint.least);
+  suggested = model.checkpoint;
   panel.showError(undefined);
   panel.showBusy(undefined);
   if (await engine.load(model.options)) return;
