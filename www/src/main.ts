@@ -29,6 +29,8 @@ const viewer = new Viewer(element("canvas", HTMLCanvasElement));
 const model = new ModelChooser(() => void load());
 
 let photo: Photo | undefined;
+/** The photo that was asked for last. */
+let wanted: Promise<Photo> | undefined;
 let sam: TinySam | undefined;
 /** What was measured of the engine that runs. */
 let measured: Omit<Facts, "checkpoint" | "caution" | "size"> = {};
@@ -141,11 +143,16 @@ function showStage(): void {
 }
 
 async function openPhoto(opening: Promise<Photo>): Promise<void> {
+  wanted = opening;
+  let opened: Photo;
   try {
-    photo = await opening;
+    opened = await opening;
   } catch (error) {
-    return panel.showError(error);
+    return wanted === opening ? panel.showError(error) : undefined;
   }
+  // One that was asked for later may have come sooner.
+  if (wanted !== opening) return opened.pixels.close();
+  photo = opened;
   panel.showError(undefined);
   preview.hide();
   viewer.setPhoto(photo.pixels);

@@ -84,6 +84,8 @@ test("a phone: tap, long press, boxes, everything, pick, pinch and pan", async (
   }
   const masks = page.locator("#mask-list button");
   await expect(masks).toHaveCount(2);
+  // Drawing these ragged masks without a GPU can take longer than a tap may last.
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
   await masks.nth(1).tap();
   await expect(masks.nth(1)).toHaveAttribute("aria-pressed", "true");
   await page.locator("#clear").tap();
