@@ -66,8 +66,8 @@ const KNOWN: readonly ({ readonly name: RegExp } & Pick<Checkpoint, "note" | "ca
     name: /tinysam-synthetic/i,
     note: "Trained by this project on drawn scenes, not TinySAM’s own weights: good for trying the page, not for cutting anything out.",
     caution: "for trying the page only",
-    size: 256,
-    least: { score: 0.5, stability: 0.8 },
+    size: 320,
+    least: { score: 0.35, stability: 0.7 },
   },
 ];
 
