@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from tinysam_training.curriculum import locate
 from tinysam_training.export import export, metadata, open_weights
 from tinysam_training.train import Options, Run
 
@@ -90,6 +91,17 @@ def test_the_checkpoint_holds_what_the_network_uses(finished, tmp_path):
     for name, value in trained.items():
         if value.is_floating_point():
             assert torch.equal(rounded[name], value.half().float()), name
+
+
+def test_a_run_begins_with_given_weights_after_the_warm_up(finished, tmp_path):
+    export(finished / "run.pt", tmp_path / "made.safetensors", {}, "f32")
+    run = Run(options(tmp_path / "next", weights=tmp_path / "made.safetensors"))
+    given = open_weights(finished / "run.pt").state_dict()
+    for state in (run.model.state_dict(), run.ema.state):
+        assert all(torch.equal(state[name], value) for name, value in given.items() if value.is_floating_point())
+    assert run.stages[locate(run.stages, run.progress.seconds / (60 * run.options.minutes))[0]].encoder
+    run.train()
+    assert run.progress.joint_steps > 0
 
 
 def test_int8_is_half_as_large_and_within_half_a_step(finished, tmp_path):

@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, help="processes that make scenes; by default 1, with a GPU all cores")
     run.add_argument("--compose", action=argparse.BooleanOptionalAction, help="on the device; by default with a GPU")
     run.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="by default with a GPU")
+    run.add_argument("--weights", type=Path, help=f"to begin with, instead of from nothing: {WEIGHTS}")
     run.add_argument("--save-minutes", type=float, default=3.0)
     run.set_defaults(call=_run)
 

@@ -19,6 +19,7 @@ from . import source
 from .batch import Batch
 from .compose import composed, make_bank
 from .curriculum import CURRICULA, Stage, locate
+from .export import open_weights
 from .losses import Affinity, Outcome, mask_loss
 from .model import TinySam
 
@@ -38,6 +39,8 @@ class Options:
     seed: int = 1
     workers: int = 1
     save_minutes: float = 3.0
+    weights: Path | None = None
+    """A checkpoint to begin with, instead of from nothing: the warm-up is left out then."""
     compose: bool = False
     """Compose scenes on the device, of sprites that the workers make at the start of each stage."""
     bf16: bool = False
@@ -102,6 +105,8 @@ class Run:
         self.file = options.out / "run.pt"
         if self.file.exists():
             self.load()
+        elif options.weights is not None:
+            self.begin_with(options.weights)
         self.log = (options.out / "log.jsonl").open("a")
 
     def save(self) -> None:
@@ -127,6 +132,13 @@ class Run:
         self.progress = Progress(**state["progress"])
         torch.set_rng_state(state["random"].cpu())
         print(f"resumed at step {self.progress.step}, {self.progress.seconds:.0f} s", flush=True)
+
+    def begin_with(self, weights: Path) -> None:
+        self.model.load_weights(open_weights(weights).state_dict())
+        self.model.to(self.device)
+        self.ema = Ema(self.model)
+        warm_up = sum(stage.share for stage in self.stages if not stage.encoder)
+        self.progress.seconds = 60 * self.options.minutes * warm_up
 
     def train(self) -> None:
         """Until the time is spent or SIGTERM or SIGINT comes; both end with a saved file."""
