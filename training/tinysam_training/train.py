@@ -138,7 +138,8 @@ class Run:
         self.model.to(self.device)
         self.ema = Ema(self.model)
         warm_up = sum(stage.share for stage in self.stages if not stage.encoder)
-        self.progress.seconds = 60 * self.options.minutes * warm_up
+        # A little more, for a product may be rounded to just below the stage's end.
+        self.progress.seconds = 60 * self.options.minutes * (warm_up + 1e-6)
 
     def train(self) -> None:
         """Until the time is spent or SIGTERM or SIGINT comes; both end with a saved file."""
