@@ -3,6 +3,17 @@ import { expect, test } from "../fal.ts";
 
 /** A picture on another origin, which lets itself be read. */
 const PHOTO = "https://pictures.example/coffee.png";
+/** What an answer about it holds. */
+const ANSWER = {
+  image: {
+    url: expect.stringMatching(/^blob:/),
+    content_type: "image/png",
+    file_name: expect.stringMatching(/\.png$/),
+    file_size: expect.any(Number),
+    width: 600,
+    height: 400,
+  },
+};
 
 test.beforeEach(async ({ page, address, door }) => {
   await page.route(PHOTO, async (route) => {
@@ -37,16 +48,7 @@ test("subscribe, as on fal's page", async ({ page, door }) => {
     console.log(result.requestId);
   });
   expect(lines).toContainEqual(expect.stringMatching(/^running on cpu: /));
-  expect(JSON.parse(lines.find((line) => line.startsWith("{"))!)).toEqual({
-    image: {
-      url: expect.stringMatching(/^blob:/),
-      content_type: "image/png",
-      file_name: expect.stringMatching(/\.png$/),
-      file_size: expect.any(Number),
-      width: 600,
-      height: 400,
-    },
-  });
+  expect(JSON.parse(lines.find((line) => line.startsWith("{"))!)).toEqual(ANSWER);
   expect(lines.at(-1)).toMatch(/^tinysam-[0-9a-f]{32}$/);
   expect(door.fal()).toEqual([]);
 });
@@ -71,16 +73,7 @@ test("the shortest snippet of fal's page: everything, at 1024", async ({ page, d
     const status = await fal.queue.status("fal-ai/tiny-sam", { requestId, logs: true });
     return { data: result.data, sides: [shown.width, shown.height], differ, status };
   });
-  expect(told.data).toEqual({
-    image: {
-      url: expect.stringMatching(/^blob:/),
-      content_type: "image/png",
-      file_name: expect.stringMatching(/\.png$/),
-      file_size: expect.any(Number),
-      width: 600,
-      height: 400,
-    },
-  });
+  expect(told.data).toEqual(ANSWER);
   expect(told.sides).toEqual([600, 400]);
   if (told.status.status !== "COMPLETED") throw new Error(told.status.status);
   const lines = told.status.logs.map(({ message }) => message);
