@@ -2,8 +2,10 @@
 
 use std::hint::black_box;
 use std::time::Instant;
+
+use tinysam::export::{Rle, cutout_png, mask_png, overlay_png, polygons};
 use tinysam::image::{Frame, Image, normalise_and_pad, resize};
-use tinysam::mask::{Bitmap, Channels, Cutoffs, Rle, bitmap, encode_png, fill_small_holes, overlay, polygons, survey};
+use tinysam::mask::{Bitmap, Cutoffs, Runs, fill_small_holes, survey};
 
 fn main() {
     let (width, height) = (4000, 3000);
@@ -17,11 +19,10 @@ fn main() {
     let cutoffs = Cutoffs { confident: Some(8.5), ..Cutoffs::default() };
     for (name, radius) in [("whole photo", 2.0), ("half", 0.4), ("small", 0.05)] {
         let low_res = blob(radius);
-        time(&format!("bitmap, {name}"), || bitmap(&low_res, &frame, 0.0));
         time(&format!("survey, {name}"), || survey(&low_res, &frame, &cutoffs));
     }
 
-    let smooth = bitmap(&blob(0.4), &frame, 0.0);
+    let smooth = survey(&blob(0.4), &frame, &cutoffs).bitmap;
     let stripes = Bitmap::from_fn(width, height, |x, y| (x / 20 + y / 20) % 2 == 0);
     for (name, mask) in [("blob", smooth), ("chequers of 20", stripes)] {
         let rle = Rle::encode(&mask);
@@ -32,11 +33,14 @@ fn main() {
         time("  box and area", || (mask.bbox(), mask.area()));
         time("  small holes", || fill_small_holes(&mut mask.clone(), 100));
         time("  polygons", || polygons(&mask, 1.0));
-        time("  overlay", || overlay(&image, &[&mask]));
-        let luma = tinysam::mask::luma(&mask);
-        time("  PNG of the mask", || encode_png(width, height, Channels::Luma, &luma));
+        let runs = Runs::encode(&mask);
+        println!("{name}: {} bytes of runs along rows", runs.bytes());
+        time("  runs along rows", || Runs::encode(&mask));
+        time("  from runs along rows", || runs.bitmap());
+        time("  PNG of the overlay", || overlay_png(&image, &[&runs]));
+        time("  PNG of the cut-out", || cutout_png(&image, &runs));
+        time("  PNG of the mask", || mask_png(&runs));
     }
-    time("PNG of the photo", || encode_png(width, height, Channels::Rgb, image.rgb()));
 }
 
 /// Smooth logits, −15 to 15, positive within `radius` of the centre (in sides), with a wavy edge.

@@ -3,6 +3,7 @@
 
 /// What can go wrong between a checkpoint's bytes and a mask.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The bytes are not a checkpoint that can be read: wrong format, truncated, corrupt or hostile.
     #[error("this checkpoint cannot be read: {0}")]
@@ -12,7 +13,12 @@ pub enum Error {
     CheckpointMismatch(String),
     /// The bytes are not those that were asked for.
     #[error("the checkpoint's SHA-256 is {actual}, expected {expected}: download it again")]
-    CheckpointHash { expected: String, actual: String },
+    CheckpointHash {
+        /// In hex.
+        expected: String,
+        /// In hex.
+        actual: String,
+    },
     /// The checkpoint could not be fetched.
     #[error("the checkpoint could not be fetched: {0}")]
     CheckpointUnreachable(String),
@@ -26,7 +32,24 @@ pub enum Error {
     #[error(
         "this picture is {width}×{height}; at most 16384 pixels a side and 100 megapixels can be segmented: make it smaller first"
     )]
-    ImageTooLarge { width: u32, height: u32 },
+    ImageTooLarge {
+        /// Of the picture, in pixels.
+        width: u32,
+        /// Of the picture, in pixels.
+        height: u32,
+    },
+    /// The browser gives other pixels than those of the picture, for fear that they tell who is there.
+    #[error(
+        "this browser protects its user by giving noise in place of a picture's pixels: allow this site to read canvas \
+         data, or give an ImageData"
+    )]
+    PixelsProtected,
+    /// The bytes are no saved embedding, or a damaged one.
+    #[error("this embedding cannot be read: {0}")]
+    EmbeddingInvalid(String),
+    /// A saved embedding of another network, or of another photo than the one given with it.
+    #[error("this embedding does not fit: {0}")]
+    EmbeddingMismatch(String),
     /// Points, labels, boxes or mask that do not fit together or are no numbers.
     #[error("this prompt cannot be used: {0}")]
     PromptInvalid(String),
@@ -51,6 +74,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a device says when it fails, in one line, sorted by what the caller can do about it.
+    pub fn of_device(text: &str) -> Self {
+        // The runtime adds a backtrace, of which nobody who reads the sentence has any use.
+        let told = text.split("Backtrace").next().unwrap_or(text);
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lower = told.to_lowercase();
+        if lower.contains("memory") {
+            Error::OutOfMemory(format!("{told}; use a smaller size or a smaller picture"))
+        } else if lower.contains("lost") || lower.contains("poisoned") {
+            Error::DeviceLost(told)
+        } else {
+            Error::Internal(told)
+        }
+    }
+
     /// The stable name of this kind of error.
     pub fn code(&self) -> &'static str {
         match self {
@@ -61,6 +99,9 @@ impl Error {
             Error::ImageUnreachable(_) => "image_unreachable",
             Error::ImageInvalid(_) => "image_invalid",
             Error::ImageTooLarge { .. } => "image_too_large",
+            Error::PixelsProtected => "pixels_protected",
+            Error::EmbeddingInvalid(_) => "embedding_invalid",
+            Error::EmbeddingMismatch(_) => "embedding_mismatch",
             Error::PromptInvalid(_) => "prompt_invalid",
             Error::OptionInvalid(_) => "option_invalid",
             Error::DeviceUnavailable(_) => "device_unavailable",

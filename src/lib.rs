@@ -5,7 +5,8 @@
 //! | [`checkpoint`] | a file's bytes → named tensors, nothing in them executed | |
 //! | [`image`] | pixels in: resize, normalise, pad, coordinates | |
 //! | [`model`] | the network and nothing else | burn |
-//! | [`mask`] | low-res logits → masks, RLE, polygons, pictures | `image` |
+//! | [`mask`] | low-res logits → masks: measured, compared, tidied | `image` |
+//! | [`export`] | masks → PNG, RLE, polygons, label maps | `mask` |
 //! | [`segment`] | what a person asks for: load, embed, segment, everything | all of the above |
 //! | [`endpoint`] | fal's contract: a request → its faults, or a plan and a picture | `segment` |
 //! | `web` | the only folder that knows a browser: bindings, device, fetch, cache, decoding | `endpoint` |
@@ -28,9 +29,12 @@
 //! burn's device is a value, [`Device`]: `Device::flex()` is the CPU (feature `cpu`), WebGPU is `Device::wgpu_options()` (feature
 //! `webgpu`). Each becomes a WebAssembly module of its own, of which a page loads one.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod checkpoint;
 pub mod endpoint;
 pub mod error;
+pub mod export;
 pub mod image;
 pub mod mask;
 pub mod model;

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use ::safetensors::{Dtype, tensor::TensorView};
 use half::f16;
 
-use super::tensor_file::scale_of;
-use super::{Checkpoint, manifest};
+use super::{Checkpoint, int8, manifest};
 use crate::{Error, Result};
 
 /// How a converted checkpoint holds its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
+    /// As they are.
     F32,
     /// Half the size of f32; rounds to nearest, ties to even: some 0.003 of a mask's IoU.
     F16,
@@ -35,10 +35,10 @@ impl Checkpoint {
             match (precision, key.outputs()) {
                 (Precision::F32, _) => tensors.push((name, Dtype::F32, shape, to_f32(&values))),
                 (Precision::Int8, Some(axis)) => {
-                    let (data, scales) = to_int8(&values, &key.shape, axis);
+                    let (data, scales) = int8::pack(&values, &key.shape, axis);
                     let mut sides = vec![1; shape.len()];
                     sides[axis] = scales.len();
-                    tensors.push((scale_of(key.name), Dtype::F32, sides, to_f32(&scales)));
+                    tensors.push((int8::scale_of(key.name), Dtype::F32, sides, to_f32(&scales)));
                     tensors.push((name, Dtype::I8, shape, data));
                 }
                 (Precision::F16 | Precision::Int8, _) => {
@@ -59,24 +59,6 @@ impl Checkpoint {
 
 fn to_f32(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-/// Values over their channel's scale, rounded to nearest, ties to even; and the scales.
-fn to_int8(values: &[f32], shape: &[usize], axis: usize) -> (Vec<u8>, Vec<f32>) {
-    let run: usize = shape[axis + 1..].iter().product();
-    let channel = |at: usize| at / run % shape[axis];
-    let mut largest = vec![0f32; shape[axis]];
-    for (at, value) in values.iter().enumerate() {
-        let largest = &mut largest[channel(at)];
-        *largest = largest.max(value.abs());
-    }
-    // A channel of zeros has any scale.
-    let scales: Vec<f32> = largest.iter().map(|&top| if top > 0.0 { top / 127.0 } else { 1.0 }).collect();
-    let data = values.iter().enumerate().map(|(at, value)| {
-        let scaled = (value / scales[channel(at)]).round_ties_even();
-        scaled.clamp(-127.0, 127.0) as i8 as u8
-    });
-    (data.collect(), scales)
 }
 
 fn to_f16(name: &str, values: &[f32]) -> Result<Vec<u8>> {
@@ -109,15 +91,6 @@ mod tests {
         assert_eq!(bits(1.0 + 2f32.powi(-11) + 2f32.powi(-20)), Ok(0x3c01));
         assert_eq!(bits(1.0 + 3.0 * 2f32.powi(-11)), Ok(0x3c02));
         assert_eq!(bits(-0.0), Ok(0x8000));
-    }
-
-    #[test]
-    fn int8_scales_each_channel() {
-        let (data, scales) = to_int8(&[1.0, -127.0, 0.5, 0.0, 0.0, 0.0], &[3, 2], 0);
-        assert_eq!((data, scales), (vec![1, -127i8 as u8, 127, 0, 0, 0], vec![1.0, 0.5 / 127.0, 1.0]));
-        // Along the second axis, with two elements to a channel; a tie goes to the even one.
-        let (data, scales) = to_int8(&[127.0, 2.5, 254.0, 4.0], &[1, 2, 2], 1);
-        assert_eq!((data, scales), (vec![127, 2, 127, 2], vec![1.0, 2.0]));
     }
 
     #[test]

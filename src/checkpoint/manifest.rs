@@ -1,10 +1,10 @@
-//! The 439 tensors of an official checkpoint, and whether a file holds them.
+//! The 439 tensors of an official checkpoint, and how others differ from them.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use super::tensor_file::{Dtype, TensorFile, scale_of};
-use crate::{Error, Result};
+use super::int8;
+use super::tensor::Dtype;
 
 /// One per line: name, type, shape and element count, between tabs; in the order of the network.
 const STATE_DICT: &str = include_str!("state_dict.txt");
@@ -12,23 +12,23 @@ const STATE_DICT: &str = include_str!("state_dict.txt");
 /// One tensor of the official state dict.
 #[derive(Debug)]
 pub struct Key {
+    /// As PyTorch names it.
     pub name: &'static str,
+    /// In PyTorch's layout.
     pub shape: Vec<usize>,
     /// An `int64` counter; every other tensor is floating-point.
     pub counter: bool,
-    /// Whether the network needs it. What it does not need is known by name and may be absent: the classifier that
-    /// the encoder was trained with (`norm_head`, `head`) and BatchNorm's counters. The hypernetwork of mask token 0
-    /// counts as needed: TinySAM drops its mask, MobileSAM shows it for boxes.
+    /// Whether the network needs it. What it does not need is known by name and may be absent or anything: the
+    /// classifier that the encoder was trained with (`norm_head`, `head`) and BatchNorm's counters. The hypernetwork of
+    /// mask token 0 counts as needed: TinySAM drops its mask, MobileSAM shows it for boxes.
     pub used: bool,
 }
 
 impl Key {
     /// The axis of the output channels of a large weight, which can be stored as int8 with a scale for each of them;
-    /// `None` for what is small or no weight of a product. A transposed convolution has its outputs second.
+    /// `None` for what is small or no weight of a product.
     pub fn outputs(&self) -> Option<usize> {
-        let large = self.shape.len() >= 2 && self.shape.iter().product::<usize>() >= 4096;
-        let transposed = self.name.starts_with("mask_decoder.output_upscaling.");
-        (self.used && large && self.name.ends_with(".weight")).then_some(transposed as usize)
+        int8::output_axis(self.name, &self.shape).filter(|_| self.used)
     }
 }
 
@@ -50,47 +50,86 @@ fn parse(line: &'static str) -> Option<Key> {
     Some(Key { name, shape, counter: dtype == "int64", used })
 }
 
-/// Accounts for every tensor: of the manifest and of the file.
-///
-/// # Errors
-/// [`Error::CheckpointMismatch`] naming the first tensor that is missing, of another shape or type, or unknown, and
-/// saying how many more there are.
-pub(super) fn check(file: &TensorFile) -> Result<()> {
-    let mut complaints = Vec::new();
-    let mut unknown: BTreeMap<&str, _> = file.names().map(|name| (name, file.info(name))).collect();
+/// How a list of tensors differs from the manifest.
+#[derive(Debug, Default)]
+pub(super) struct Misfits {
+    /// The first difference, as a sentence.
+    first: Option<String>,
+    /// Tensors of the network that are there and fit.
+    fitting: usize,
+    missing: usize,
+    /// Of another shape or type, or int8 without scales.
+    wrong: usize,
+    unknown: usize,
+}
+
+impl Misfits {
+    /// Tensors that do not fit.
+    pub fn count(&self) -> usize {
+        self.missing + self.wrong + self.unknown
+    }
+
+    /// What is wrong and what to do, for [`Error::CheckpointMismatch`](crate::Error::CheckpointMismatch).
+    pub fn sentence(&self) -> String {
+        let mut sentence = self.first.clone().unwrap_or_default();
+        match self.count() {
+            0 | 1 => {}
+            count => sentence += &format!(", and {} more tensors do not fit", count - 1),
+        }
+        match self {
+            Misfits { fitting: 1.., missing: 1.., wrong: 0, unknown: 0, .. } => {
+                sentence += &format!("; the {} that are there fit: join the parts of the checkpoint", self.fitting);
+            }
+            Misfits { missing: 0, wrong: 0, unknown: 1.., .. } => {
+                sentence += "; all of TinySAM's are there: save those alone, with an adapter merged into them";
+            }
+            _ => {}
+        }
+        sentence
+    }
+
+    fn note(&mut self, sentence: impl FnOnce() -> String) {
+        self.first.get_or_insert_with(sentence);
+    }
+}
+
+/// Accounts for every tensor, of the manifest and of `tensors`. What the network does not use may be anything.
+pub(super) fn compare(mut tensors: BTreeMap<&str, (Dtype, &[usize])>) -> Misfits {
+    let mut misfits = Misfits::default();
     for key in keys() {
         let name = key.name;
-        match unknown.remove(name).flatten() {
-            None if key.used => complaints.push(format!("tensor {name:?} of shape {:?} is missing", key.shape)),
-            None => {}
-            Some((_, shape)) if shape != key.shape => {
-                complaints.push(format!("tensor {name:?} has shape {shape:?}, TinySAM's has {:?}", key.shape))
+        let Some((dtype, shape)) = tensors.remove(name) else {
+            if key.used {
+                misfits.missing += 1;
+                misfits.note(|| format!("tensor {name:?} of shape {:?} is missing", key.shape));
             }
-            Some((dtype, _)) if (dtype == Dtype::I64) != key.counter => complaints.push(format!(
-                "tensor {name:?} holds {dtype}, TinySAM's {}",
-                if key.counter { "int64" } else { "floating-point numbers" }
-            )),
-            Some((Dtype::I8, _)) => {
-                // Whether it fits is seen when it is used.
-                let scale = scale_of(name);
-                if unknown.remove(scale.as_str()).is_none() {
-                    complaints.push(format!("tensor {scale:?} is missing, without which int8 means nothing"));
-                }
-            }
-            Some(_) => {}
+            continue;
+        };
+        if dtype == Dtype::I8 && tensors.remove(int8::scale_of(name).as_str()).is_none() && key.used {
+            // Whether it fits is seen when it is used.
+            misfits.wrong += 1;
+            let scale = int8::scale_of(name);
+            misfits.note(|| format!("tensor {scale:?} is missing, without which int8 means nothing"));
+        } else if key.used && shape != key.shape {
+            misfits.wrong += 1;
+            misfits.note(|| format!("tensor {name:?} has shape {shape:?}, TinySAM's has {:?}", key.shape));
+        } else if key.used && !dtype.is_weight() {
+            misfits.wrong += 1;
+            misfits.note(|| format!("tensor {name:?} holds {dtype}, TinySAM's floating-point numbers"));
+        } else if key.used {
+            misfits.fitting += 1;
         }
     }
-    for (name, info) in &unknown {
-        let shape = info.map_or(&[][..], |(_, shape)| shape);
-        complaints.push(format!("tensor {name:?} of shape {shape:?} is unknown"));
+    for (name, (_, shape)) in tensors.into_iter().filter(|(name, _)| !is_derived(name)) {
+        misfits.unknown += 1;
+        misfits.note(|| format!("tensor {name:?} of shape {shape:?} is unknown"));
     }
-    match complaints.split_first() {
-        None => Ok(()),
-        Some((first, [])) => Err(Error::CheckpointMismatch(first.clone())),
-        Some((first, rest)) => {
-            Err(Error::CheckpointMismatch(format!("{first}, and {} more tensors do not fit", rest.len())))
-        }
-    }
+    misfits
+}
+
+/// Buffers that some programs save and others do not: what the network's own code makes of constants.
+fn is_derived(name: &str) -> bool {
+    matches!(name, "pixel_mean" | "pixel_std") || name.ends_with(".attn.attention_bias_idxs")
 }
 
 #[cfg(test)]

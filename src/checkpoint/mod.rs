@@ -2,15 +2,16 @@
 //!
 //! | format | told by | tensors | packing |
 //! |---|---|---|---|
-//! | `.pth`, `.pt`: `torch.save` of a flat state dict, PyTorch ≥ 1.6 | zip magic | float32, float16, bfloat16; int64 counters; any strides, shared storages; the device they were saved from is ignored | stored or deflated |
-//! | `.safetensors` | JSON after the first 8 bytes | float32, float16, bfloat16; int8 with scales; int64 counters | none |
+//! | `.pth`, `.pt`, `.bin`, `.ckpt`: `torch.save` of a dict, PyTorch ≥ 1.6 | zip magic | float64, float32, float16, bfloat16; int64 counters; any strides, shared storages; the device they were saved from is ignored | stored or deflated |
+//! | `.safetensors` | JSON after the first 8 bytes | the same; int8 with scales | none |
 //!
-//! A `.pth` holds a pickle, which to PyTorch is a program. Here it is data: a small reader knows the few opcodes and
-//! names that a state dict needs and refuses all others by name; nothing is ever executed.
+//! What a file is called does not matter. A `.pth` holds a pickle, which to PyTorch is a program. Here it is data: a
+//! small reader knows the opcodes and names of tensors, of dicts and of the plain values beside them, and refuses a
+//! call of anything else by name; nothing is ever executed.
 //!
-//! Every tensor of a file is accounted for against [the manifest](manifest): missing, unknown and mis-shaped ones are
-//! errors that name them. The names must be the official ones: neither prefixes nor a dict around the dict are looked
-//! through. Values must be finite.
+//! The network may be wrapped: in a dict beside an optimiser's state, its names behind a module's. Every
+//! tensor of its dict is accounted for against [the manifest](manifest): missing, unknown and mis-shaped ones are
+//! errors that name them. Values must be finite.
 //!
 //! Nothing in a file can make the reader panic, loop or take memory that its bytes do not justify. Refused are:
 //!
@@ -19,34 +20,39 @@
 //! | the file, and what it unpacks to | 256 MiB each |
 //! | a zip's directory, its pickle, a `.safetensors` header | 1 MiB each |
 //! | tensors; axes of one; elements of one; bytes of its name | 4096; 8; 64 Mi; 256 |
+//! | elements of a tensor that repeats its storage's | 1 Mi |
 //!
 //! Zip entries are checked against their CRC. A `.safetensors` has no checksum, so that only a known SHA-256 tells of a
 //! flipped bit in its weights.
 
-mod archive;
 mod convert;
+mod int8;
 pub mod limits;
 pub mod manifest;
-mod pickle;
 mod pth;
 mod safetensors;
+mod tensor;
 mod tensor_file;
+mod wrapping;
 
 use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
 pub use convert::Precision;
-pub use tensor_file::{Dtype, TensorFile};
+pub use tensor::Dtype;
+pub use tensor_file::TensorFile;
 
 use crate::{Error, Result};
 
-/// A checkpoint of TinySAM or MobileSAM: its bytes, with every one of its tensors accounted for.
+/// A checkpoint of TinySAM or MobileSAM: its bytes, with every tensor of the network accounted for.
 ///
 /// Keeps the bytes once and converts a tensor when it is asked for; drop it when the network is built.
 #[derive(Debug)]
 pub struct Checkpoint {
     file: TensorFile,
+    /// What the file has before the names of the network's tensors.
+    prefix: String,
     sha256: OnceLock<String>,
 }
 
@@ -58,16 +64,23 @@ impl Checkpoint {
     /// [`Error::CheckpointMismatch`] if they are one of another network.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
         let file = TensorFile::from_bytes(bytes)?;
-        manifest::check(&file)?;
-        Ok(Self { file, sha256: OnceLock::new() })
+        let prefix = wrapping::prefix(&file)?;
+        Ok(Self { file, prefix, sha256: OnceLock::new() })
+    }
+
+    /// What the file has before the names of the network's tensors: `model.` if they are in a dict of that name beside
+    /// an optimiser's state, `module.` if they were saved from a wrapper of that name; empty if it has nothing.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// The values of the tensor `name`, row-major, as f32.
     ///
     /// # Errors
-    /// [`Error::CheckpointMismatch`] if it is absent, of another shape or a counter;
+    /// [`Error::CheckpointMismatch`] if it is absent, of another shape, no weight, or int8 whose scale does not fit;
     /// [`Error::CheckpointInvalid`] if a value is infinite or not a number.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let name = &format!("{}{name}", self.prefix);
         if let Some((_, found)) = self.file.info(name)
             && found != shape
         {
@@ -84,6 +97,10 @@ impl Checkpoint {
 
 /// SHA-256 in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
+    hex(&Sha256::digest(bytes))
+}
+
+/// A digest in lower-case hex.
+pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

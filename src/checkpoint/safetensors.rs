@@ -7,7 +7,7 @@ use ::safetensors::Dtype as Stored;
 use ::safetensors::tensor::Metadata;
 
 use super::limits;
-use super::tensor_file::{Contents, Dtype, Source, View, invalid};
+use super::tensor::{Contents, Dtype, Source, View, invalid};
 use crate::Result;
 
 /// The header's length comes first, as a little-endian `u64`.
@@ -45,18 +45,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
     let mut contents = Contents::default();
     for (name, info) in infos {
         limits::check_tensor(&name, &info.shape)?;
-        let dtype = match info.dtype {
-            Stored::F32 => Dtype::F32,
-            Stored::F16 => Dtype::F16,
-            Stored::BF16 => Dtype::Bf16,
-            Stored::I8 => Dtype::I8,
-            Stored::I64 => Dtype::I64,
-            other => {
-                return Err(invalid(format!(
-                    "tensor {name:?} is of type {other:?}; float32, float16, bfloat16 and int8 are read"
-                )));
-            }
-        };
+        let dtype = dtype(info.dtype);
         let (start, end) = info.data_offsets;
         // In bounds: the crate checked the offsets against `data_len`, and that is the rest of the file.
         let range = data_start.saturating_add(start)..data_start.saturating_add(end);
@@ -64,4 +53,26 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
         contents.tensors.insert(name, view);
     }
     Ok(contents)
+}
+
+/// A type by its name here.
+fn dtype(stored: Stored) -> Dtype {
+    match stored {
+        Stored::F64 => Dtype::F64,
+        Stored::F32 => Dtype::F32,
+        Stored::F16 => Dtype::F16,
+        Stored::BF16 => Dtype::Bf16,
+        Stored::I64 => Dtype::I64,
+        Stored::I32 => Dtype::I32,
+        Stored::I16 => Dtype::I16,
+        Stored::I8 => Dtype::I8,
+        Stored::U8 => Dtype::U8,
+        Stored::BOOL => Dtype::Bool,
+        Stored::F8_E4M3 => Dtype::Other("float8 (e4m3)"),
+        Stored::F8_E5M2 => Dtype::Other("float8 (e5m2)"),
+        Stored::U64 => Dtype::Other("uint64"),
+        Stored::U32 => Dtype::Other("uint32"),
+        Stored::U16 => Dtype::Other("uint16"),
+        _ => Dtype::Other("numbers of a type that is not read"),
+    }
 }

@@ -3,7 +3,11 @@
 //!
 //! The path of a request: [`validate`](validate::validate) reads any JSON value and returns a [`Request`] or every
 //! fault that it has; once the picture's sides are known, [`plan`](plan::plan) turns the request into the one thing to
-//! run, a [`Plan`]; [`run`](run::run) does it and draws the picture. All leave [`Log`] lines where they did something that the caller may not expect.
+//! run, a [`Plan`]; [`run`](run::run) does it and draws the picture. All leave [`Log`] lines where they did something
+//! that the caller may not expect. What passed both cannot fail for the request's sake.
+//!
+//! Faults are what fal documents (<https://docs.fal.ai/errors>): each with its place, a sentence, a stable kind, the
+//! address of the kind's section, and the limits in `ctx`.
 //!
 //! The queue, the wire format and the routing of requests are *not* here: they must work in a browser that downloads
 //! neither of the modules (one without WebGPU that sends its requests to fal), so they are written once, in TypeScript,

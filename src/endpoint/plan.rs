@@ -1,12 +1,14 @@
 //! A request and the sides of its picture → the one thing to run.
 
 use super::schema::*;
+use crate::segment::{Choice, EverythingOptions};
 
 /// What to run on a picture, and what to show of it. Coordinates are pixels of the original picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The side at which the network runs: a multiple of 64 in 64..=1024.
     pub size: u32,
+    /// What is decoded.
     pub mode: Mode,
     /// Holes and islands under so many pixels are removed; 0 removes nothing.
     pub min_mask_region_area: u32,
@@ -20,44 +22,36 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mode {
     /// One prompt for each `[x, y, w, h]`, decoded as one batch.
-    Boxes { boxes: Vec<[f32; 4]>, choice: Choice },
-    /// One joint prompt of all points (`[x, y]`, label 1 or 0) and perhaps a box.
-    Points { points: Vec<([f32; 2], u8)>, refines: Option<[f32; 4]>, choice: Choice },
+    Boxes {
+        /// Inside the picture.
+        boxes: Vec<[f32; 4]>,
+        /// Of each prompt's masks.
+        choice: Choice,
+    },
+    /// One joint prompt of all points and perhaps a box.
+    Points {
+        /// `[x, y]`, and 1 for a point on the object or 0.
+        points: Vec<([f32; 2], u8)>,
+        /// The box, `[x, y, w, h]`.
+        refines: Option<[f32; 4]>,
+        /// Of its masks.
+        choice: Choice,
+    },
     /// The hierarchical everything mode.
-    Everything { points_per_side: u32, pred_iou_thresh: f32, stability_score_thresh: f32 },
-}
-
-/// Which of the three masks of a prompt are answered.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Choice {
-    /// All three, or the best alone.
-    pub multimask: bool,
-    /// A mask with a lower predicted IoU is left out, except for the best: an empty picture is the worse surprise.
-    pub confidence: f32,
-}
-
-impl Choice {
-    /// Which masks of one prompt to keep, by their predicted IoU, in their order; and a line where the best is under
-    /// the threshold.
-    pub fn keep(&self, scores: &[f32]) -> (Vec<usize>, Option<Log>) {
-        let Some((best, score)) = scores.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1)) else {
-            return (Vec::new(), None);
-        };
-        let kept = |index: &usize| *index == best || (self.multimask && scores[*index] >= self.confidence);
-        let log = (score < self.confidence).then(|| {
-            Log::warn(format!(
-                "the best mask has a predicted IoU of {score:.3}, under the confidence of {}: it is shown all the same",
-                self.confidence
-            ))
-        });
-        ((0..scores.len()).filter(kept).collect(), log)
-    }
+    Everything {
+        /// Of the fine grid.
+        points_per_side: u32,
+        /// The least predicted IoU.
+        pred_iou_thresh: f32,
+        /// The least stability score.
+        stability_score_thresh: f32,
+    },
 }
 
 /// Decides what `request` runs on a picture of `width` × `height` pixels.
 ///
 /// # Errors
-/// A fault for each point, and each box, that lies outside the picture.
+/// A fault for each point that lies outside the picture, and each box that covers nothing of it.
 pub fn plan(request: &Request, width: u32, height: u32) -> Result<(Plan, Vec<Log>), Vec<Fault>> {
     let mut logs = Vec::new();
     let mut faults = Vec::new();
@@ -67,15 +61,17 @@ pub fn plan(request: &Request, width: u32, height: u32) -> Result<(Plan, Vec<Log
     let mut boxes = Vec::with_capacity(request.boxes.len());
     for (index, &[x, y, bw, bh]) in request.boxes.iter().enumerate() {
         let [x0, y0, x1, y1] = [x.max(0.0), y.max(0.0), (x + bw).min(w), (y + bh).min(h)];
-        if x0 >= x1 || y0 >= y1 {
-            let msg = format!("The box lies outside the picture: {size}");
+        // As the prompt will have it: in f32 a box may cover nothing that covers something in f64.
+        let clipped = [x0, y0, x1 - x0, y1 - y0].map(|side| side as f32);
+        if !covers(clipped, width, height) {
+            let msg = format!("The box covers nothing of the picture: {size}");
             faults.push(Fault::field("box_prompt", "value_error", msg).at(index));
             continue;
         }
         if [x0, y0, x1, y1] != [x, y, x + bw, y + bh] {
             logs.push(Log::info(format!("box {index} is clipped: {size}")));
         }
-        boxes.push([x0, y0, x1 - x0, y1 - y0].map(|side| side as f32));
+        boxes.push(clipped);
     }
     let joint = request.combine == Combine::Joint;
     let boxes_alone = !request.boxes.is_empty() && !joint;
@@ -118,6 +114,11 @@ pub fn plan(request: &Request, width: u32, height: u32) -> Result<(Plan, Vec<Log
     Ok((plan, logs))
 }
 
+/// Whether a box covers something of a picture, by the reckoning of [`segment`](crate::segment)'s prompts.
+fn covers([x, y, w, h]: [f32; 4], width: u32, height: u32) -> bool {
+    (x + w).min(width as f32) > x.max(0.0) && (y + h).min(height as f32) > y.max(0.0)
+}
+
 /// Everything mode's threshold: its own field, else `confidence` where that is not fal's default, else the paper's.
 fn pred_iou_thresh(request: &Request, logs: &mut Vec<Log>) -> f64 {
     if let Some(threshold) = request.pred_iou_thresh {
@@ -126,8 +127,9 @@ fn pred_iou_thresh(request: &Request, logs: &mut Vec<Log>) -> f64 {
     if request.confidence != CONFIDENCE {
         return request.confidence;
     }
+    let paper = EverythingOptions::PRED_IOU_THRESH;
     logs.push(Log::info(format!(
-        "everything: masks with a predicted IoU over {PRED_IOU_THRESH}; set `confidence` for another threshold"
+        "everything: masks with a predicted IoU over {paper}; set `confidence` for another threshold"
     )));
-    PRED_IOU_THRESH
+    paper
 }

@@ -2,12 +2,16 @@
 
 use serde::Serialize;
 
-use super::plan::{Choice, Mode, Plan};
+use super::plan::{Mode, Plan};
 use super::schema::{Log, Picture};
 use crate::Result;
+use crate::export::{Rle, cutout_png, mask_png, overlay_png};
 use crate::image::Image;
-use crate::mask::{Bitmap, Channels, Rle, cutout, encode_png, luma, overlay};
-use crate::segment::{Answer, BATCH, Embedding, EverythingOptions, Mask, Prompt, Sam};
+use crate::mask::Runs;
+use crate::segment::{Answer, Choice, Embedding, EverythingOptions, Mask, Prompt, Sam};
+
+/// Masks written out between two pauses.
+const LISTED_AT_ONCE: usize = 16;
 
 /// What a request came to.
 #[derive(Debug)]
@@ -22,12 +26,13 @@ pub struct Output {
 /// One mask of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MaskOutput {
+    /// The mask at the size of the original picture.
     pub rle: CompressedRle,
     /// Predicted IoU.
     pub score: f32,
     /// Stability score.
     pub stability: f32,
-    /// `[x, y, w, h]`, pixels of the original picture.
+    /// The smallest box around the mask, `[x, y, w, h]`, pixels of the original picture; all zero for an empty mask.
     pub bbox: [u32; 4],
     /// Pixels of the original picture.
     pub area: u32,
@@ -38,6 +43,7 @@ pub struct MaskOutput {
 pub struct CompressedRle {
     /// `[height, width]`
     pub size: [u32; 2],
+    /// As pycocotools writes them.
     pub counts: String,
 }
 
@@ -72,27 +78,26 @@ pub async fn run(
         Mode::Points { points, refines, choice } => {
             let (points, labels) = points.iter().copied().unzip();
             let prompt = Prompt { points, labels, bbox: *refines, mask: None };
-            chosen(sam.segment(embedding, &[prompt]).await?, choice, plan, &mut log)
+            prompted(sam, embedding, &[prompt], *choice, plan, &mut log, &mut pause).await?
         }
         Mode::Boxes { boxes, choice } => {
             let prompts: Vec<Prompt> = boxes.iter().copied().map(Prompt::bbox).collect();
-            let mut masks = Vec::with_capacity(prompts.len());
-            for batch in prompts.chunks(BATCH) {
-                masks.extend(chosen(sam.segment(embedding, batch).await?, choice, plan, &mut log));
-                pause().await?;
-            }
-            masks
+            prompted(sam, embedding, &prompts, *choice, plan, &mut log, &mut pause).await?
         }
     };
     log(Log::info(match masks.len() {
         1 => "1 mask".into(),
         count => format!("{count} masks"),
     }));
+    let mut listed = Vec::new();
+    if plan.return_masks {
+        for masks in masks.chunks(LISTED_AT_ONCE) {
+            pause().await?;
+            listed.extend(masks.iter().map(MaskOutput::new));
+        }
+    }
     pause().await?;
-    Ok(Output {
-        png: draw(image, &masks, plan.output)?,
-        masks: plan.return_masks.then(|| masks.iter().map(MaskOutput::new).collect()),
-    })
+    Ok(Output { png: draw(image, &masks, plan.output)?, masks: plan.return_masks.then_some(listed) })
 }
 
 impl MaskOutput {
@@ -108,36 +113,46 @@ impl MaskOutput {
     }
 }
 
-/// The masks to keep of each prompt's three.
-fn chosen(answers: Vec<Answer>, choice: &Choice, plan: &Plan, log: &mut impl FnMut(Log)) -> Vec<Mask> {
-    let mut all = Vec::with_capacity(answers.len());
-    for answer in answers {
-        let (kept, line) = choice.keep(&answer.scores());
-        line.into_iter().for_each(&mut *log);
-        let masks = if choice.multimask { answer.all() } else { vec![answer.best()] };
-        let kept = masks.into_iter().enumerate().filter(|(index, _)| !choice.multimask || kept.contains(index));
-        all.extend(kept.map(|(_, mask)| match plan.min_mask_region_area {
-            0 => mask,
-            area => mask.without_small_regions(area),
-        }));
-    }
-    all
+/// The masks of prompts, by their choice, tidied as the plan says.
+async fn prompted(
+    sam: &Sam,
+    embedding: &Embedding,
+    prompts: &[Prompt],
+    choice: Choice,
+    plan: &Plan,
+    log: &mut impl FnMut(Log),
+    pause: &mut impl AsyncFnMut() -> Result<()>,
+) -> Result<Vec<Mask>> {
+    let answers = sam
+        .segment(embedding, prompts, choice, async |batch: &mut [Answer]| {
+            for answer in batch {
+                let score = answer.best().score;
+                if score < choice.confidence {
+                    log(Log::warn(format!(
+                        "the best mask has a predicted IoU of {score:.3}, under the confidence of {}: it is shown all the \
+                         same",
+                        choice.confidence
+                    )));
+                }
+                if plan.min_mask_region_area > 0 {
+                    let tidy = |mask: Mask| mask.without_small_regions(plan.min_mask_region_area);
+                    answer.masks = std::mem::take(&mut answer.masks).into_iter().map(tidy).collect();
+                }
+            }
+            pause().await
+        })
+        .await?;
+    Ok(answers.into_iter().flat_map(|answer| answer.masks).collect())
 }
 
 /// The one picture of all masks, as a PNG file.
 fn draw(image: &Image, masks: &[Mask], output: Picture) -> Result<Vec<u8>> {
-    let (width, height) = (image.width(), image.height());
-    let all = || {
-        let mut all = Bitmap::new(width, height);
-        masks.iter().for_each(|mask| all.unite(&mask.bitmap()));
-        all
-    };
-    let (channels, pixels) = match output {
-        Picture::Overlay => (Channels::Rgb, overlay(image, masks)?),
-        Picture::Mask => (Channels::Luma, luma(&all())),
-        Picture::Cutout => (Channels::Rgba, cutout(image, &all())?),
-    };
-    encode_png(width, height, channels, &pixels)
+    let all = || Runs::union(image.width(), image.height(), masks);
+    match output {
+        Picture::Overlay => overlay_png(image, masks),
+        Picture::Mask => mask_png(&all()),
+        Picture::Cutout => cutout_png(image, &all()),
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +167,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
     use crate::endpoint::{plan::plan, validate::validate};
-    use crate::mask::{fill_small_holes, remove_small_islands};
+    use crate::mask::{Bitmap, fill_small_holes, remove_small_islands};
     use crate::{Error, endpoint::schema::Level};
 
     const SIZE: (u32, u32) = (160, 120);
@@ -211,7 +226,9 @@ mod tests {
         assert!(mask.area > 0 && mask.area < SIZE.0 * SIZE.1, "{mask:?}");
         let (width, height, _, pixels) = decoded(&output.png);
         assert_eq!((width, height), SIZE);
-        assert_eq!(pixels, overlay(&photo(), &[bitmap]).unwrap());
+        assert_eq!(output.png, overlay_png(&photo(), &[Runs::encode(&bitmap)]).unwrap());
+        let changed = |at: usize| pixels[3 * at..3 * at + 3] != photo().rgb()[3 * at..3 * at + 3];
+        assert!((0..pixels.len() / 3).all(|at| bitmap.get(at as u32 % SIZE.0, at as u32 / SIZE.0) || !changed(at)));
         assert_eq!(answered(fields).0.png, output.png);
         assert_eq!(logs.last().unwrap().message, "1 mask");
     }
@@ -221,10 +238,12 @@ mod tests {
         let fields = |output: &str| json!({ "point_prompt": [[60, 50]], "return_masks": true, "output": output });
         let (mask, _) = answered(fields("mask"));
         let bitmap = pixels_of(&mask.masks.unwrap()[0]);
-        let (.., colour, pixels) = decoded(&mask.png);
-        assert_eq!((colour, pixels), (png::ColorType::Grayscale, luma(&bitmap)));
-        let (.., colour, pixels) = decoded(&answered(fields("cutout")).0.png);
-        assert_eq!((colour, pixels), (png::ColorType::Rgba, cutout(&photo(), &bitmap).unwrap()));
+        let runs = Runs::encode(&bitmap);
+        assert_eq!(mask.png, mask_png(&runs).unwrap());
+        assert_eq!(decoded(&mask.png).2, png::ColorType::Grayscale);
+        let cutout = answered(fields("cutout")).0.png;
+        assert_eq!(cutout, cutout_png(&photo(), &runs).unwrap());
+        assert_eq!(decoded(&cutout).2, png::ColorType::Rgba);
     }
 
     #[test]
@@ -240,11 +259,11 @@ mod tests {
 
     #[test]
     fn more_boxes_than_a_batch() {
-        let boxes: Vec<_> = (0..BATCH as u32 + 3).map(|i| json!([i, i, 50, 50])).collect();
+        let boxes: Vec<_> = (0..37).map(|i| json!([i, i, 50, 50])).collect();
         let (output, logs) = answered(json!({ "box_prompt": boxes, "return_masks": true, "confidence": 1 }));
-        assert_eq!(output.masks.unwrap().len(), BATCH + 3);
+        assert_eq!(output.masks.unwrap().len(), 37);
         let warnings = logs.iter().filter(|line| line.level == Level::Warn).count();
-        assert_eq!(warnings, BATCH + 3, "each mask is under so high a confidence, and shown all the same");
+        assert_eq!(warnings, 37, "each mask is under so high a confidence, and shown all the same");
     }
 
     #[test]
@@ -266,10 +285,26 @@ mod tests {
 
     #[test]
     fn everything_lists_its_masks_best_first() {
+        for area in [0, 60] {
+            let fields = json!({
+                "confidence": 0, "stability_score_thresh": 0, "points_per_side": 8, "return_masks": true,
+                "min_mask_region_area": area,
+            });
+            let masks = answered(fields).0.masks.unwrap();
+            assert!(!masks.is_empty() && masks.is_sorted_by(|a, b| a.score >= b.score));
+            assert!(masks.iter().all(|mask| mask.area > 0));
+        }
+    }
+
+    #[test]
+    fn a_masks_own_box_is_a_prompt() {
         let fields =
             json!({ "confidence": 0, "stability_score_thresh": 0, "points_per_side": 8, "return_masks": true });
-        let masks = answered(fields).0.masks.unwrap();
-        assert!(!masks.is_empty() && masks.is_sorted_by(|a, b| a.score >= b.score));
+        let boxes: Vec<_> = answered(fields).0.masks.unwrap().iter().take(8).map(|mask| mask.bbox).collect();
+        assert!(!boxes.is_empty());
+        let (output, logs) = answered(json!({ "box_prompt": boxes, "return_masks": true }));
+        assert_eq!(output.masks.unwrap().len(), boxes.len());
+        assert!(!logs.iter().any(|line| line.message.contains("clipped")), "{logs:?}");
     }
 
     #[test]

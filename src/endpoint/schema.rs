@@ -1,24 +1,17 @@
 //! The names and shapes that a caller sees: the request, its faults, log lines and the answer.
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::Error;
+use crate::image::MAX_SIDE;
 
-/// fal's default of `size`, and the largest side at which the network sees a picture.
-pub const MAX_SIZE: u32 = 1024;
-/// `size` is rounded up to a multiple of this, which is also its minimum.
-pub const SIZE_STEP: u32 = 64;
-/// fal's default of `confidence`. In everything mode it stands for the paper's [`PRED_IOU_THRESH`].
+/// fal's default of `confidence`. In everything mode it stands for the paper's `pred_iou_thresh`.
 pub const CONFIDENCE: f64 = 0.4;
-/// The paper's threshold on the predicted IoU in everything mode.
-pub const PRED_IOU_THRESH: f64 = 0.88;
-/// The paper's threshold on the stability score in everything mode.
-pub const STABILITY_SCORE_THRESH: f64 = 0.95;
-/// The paper's number of points along each side of the picture in everything mode.
-pub const POINTS_PER_SIDE: u32 = 32;
 /// At most this many points, labels or boxes in one request.
 pub const MAX_PROMPTS: usize = 64;
+/// fal's page of errors, which has a section for each kind.
+const ERRORS: &str = "https://docs.fal.ai/errors";
 
 /// The six fields that fal knows, in the order of its page.
 pub const FAL_FIELDS: [&str; 6] = ["image_url", "size", "confidence", "box_prompt", "point_prompt", "point_label"];
@@ -95,7 +88,9 @@ pub enum Combine {
 /// One log line, without the time at which it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Log {
+    /// How much it matters.
     pub level: Level,
+    /// A sentence.
     pub message: String,
 }
 
@@ -103,6 +98,7 @@ pub struct Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
+    /// What was done.
     Info,
     /// The answer differs from what the words of the request say.
     Warn,
@@ -127,10 +123,12 @@ pub struct Fault {
     pub loc: Vec<Loc>,
     /// What is wrong, as a sentence.
     pub msg: String,
-    /// The kind, stable: pydantic's names, and fal's for pictures.
+    /// The kind, stable: one of those that fal documents, else pydantic's.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The numbers in the sentence.
+    /// Where fal documents the kind.
+    pub url: String,
+    /// The numbers in the sentence, by the names that fal documents.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub ctx: Map<String, Value>,
     /// The value itself, where it is short.
@@ -142,7 +140,9 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Loc {
+    /// Of an object.
     Field(&'static str),
+    /// Of a list, from 0.
     Index(usize),
 }
 
@@ -150,7 +150,7 @@ impl Fault {
     /// A fault of one field as a whole.
     pub fn field(field: &'static str, kind: &'static str, msg: impl Into<String>) -> Self {
         let loc = vec![Loc::Field("body"), Loc::Field(field)];
-        Self { loc, msg: msg.into(), kind, ctx: Map::new(), input: None }
+        Self { loc, msg: msg.into(), kind, url: format!("{ERRORS}#{kind}"), ctx: Map::new(), input: None }
     }
 
     /// The same fault, of the entry at `index`.
@@ -176,14 +176,19 @@ impl Fault {
         self
     }
 
+    /// A fault of the request as a whole.
+    pub fn whole(kind: &'static str, msg: impl Into<String>) -> Self {
+        Self { loc: vec![Loc::Field("body")], ..Self::field("", kind, msg) }
+    }
+
     /// What an error says about the request, if it is the request's fault: the picture's, a prompt's or an option's.
     pub fn of(error: &Error) -> Option<Self> {
         let (field, kind) = match error {
             Error::ImageUnreachable(_) => ("image_url", "file_download_error"),
-            Error::ImageInvalid(_) => ("image_url", "image_load_error"),
-            Error::ImageTooLarge { width, height } => {
-                let ctx = Map::from_iter([("width".into(), json!(width)), ("height".into(), json!(height))]);
-                return Some(Self { ctx, ..Self::field("image_url", "image_too_large", error.to_string()) });
+            Error::ImageInvalid(_) | Error::PixelsProtected => ("image_url", "image_load_error"),
+            Error::ImageTooLarge { .. } => {
+                let fault = Self::field("image_url", "image_too_large", error.to_string());
+                return Some(fault.with("max_height", MAX_SIDE).with("max_width", MAX_SIDE));
             }
             Error::PromptInvalid(_) => ("point_prompt", "value_error"),
             Error::OptionInvalid(_) => ("size", "value_error"),

@@ -8,6 +8,8 @@ use super::schema::*;
 use super::validate::validate;
 use super::{Fault, Log, Mode, Request};
 use crate::Error;
+use crate::image::{Frame, MAX_MODEL_SIDE, MAX_SIDE, SIDE_STEP};
+use crate::segment::Prompt;
 
 const URL: &str = "https://example.com/cat.png";
 
@@ -107,12 +109,13 @@ fn labels_belong_to_points_one_by_one() {
                 "loc": ["body", "point_label"],
                 "msg": format!("There should be one label for each point: {} for 2", labels.as_array().unwrap().len()),
                 "type": "value_error",
+                "url": "https://docs.fal.ai/errors#value_error",
                 "ctx": { "points": 2, "labels": labels.as_array().unwrap().len() },
             })
         );
     }
     let found = faults(body(json!({ "point_prompt": points, "point_label": [2, "1"] })));
-    assert_eq!(found, [(json!(["point_label", 0]), "literal_error"), (json!(["point_label", 1]), "literal_error")]);
+    assert_eq!(found, [(json!(["point_label", 0]), "one_of"), (json!(["point_label", 1]), "one_of")]);
     assert_eq!(faults(body(json!({ "point_label": [1, 1] }))), [(json!(["point_label"]), "value_error")]);
 }
 
@@ -132,15 +135,15 @@ fn every_fault_is_told_at_once() {
         (json!(["box_prompt", 2]), "list_type"),
         (json!(["box_prompt", 1]), "value_error"),
         (json!(["point_prompt", 0, 1]), "float_type"),
-        (json!(["point_label", 1]), "literal_error"),
-        (json!(["output"]), "literal_error"),
+        (json!(["point_label", 1]), "one_of"),
+        (json!(["output"]), "one_of"),
         (json!(["return_masks"]), "bool_type"),
         (json!(["multimask"]), "bool_type"),
         (json!(["pred_iou_thresh"]), "float_type"),
         (json!(["stability_score_thresh"]), "greater_than_equal"),
         (json!(["points_per_side"]), "greater_than_equal"),
         (json!(["min_mask_region_area"]), "int_from_float"),
-        (json!(["combine"]), "literal_error"),
+        (json!(["combine"]), "one_of"),
     ];
     assert_eq!(found, expected);
 }
@@ -204,19 +207,6 @@ fn confidence_is_the_threshold_of_everything_only_when_it_is_chosen() {
 }
 
 #[test]
-fn the_best_mask_is_kept_even_under_the_threshold() {
-    let choice = |multimask| super::plan::Choice { multimask, confidence: 0.4 };
-    assert_eq!(choice(false).keep(&[0.5, 0.9, 0.6]), (vec![1], None));
-    assert_eq!(choice(true).keep(&[0.5, 0.9, 0.3]), (vec![0, 1], None));
-    let (kept, log) = choice(true).keep(&[0.1, 0.2, 0.15]);
-    assert_eq!(kept, [1]);
-    assert_eq!(log.unwrap().level, Level::Warn);
-    assert_eq!(choice(true).keep(&[]), (vec![], None));
-    let (kept, _) = choice(false).keep(&[f32::NAN]);
-    assert_eq!(kept, [0]);
-}
-
-#[test]
 fn prompts_lie_inside_the_picture() {
     let (request, _) = accepted(json!({ "box_prompt": [[-5, -5, 10, 10], [90, 90, 1e30, 20], [1, 1, 2, 2]] }));
     let (decided, logs) = plan(&request, 100, 100).unwrap();
@@ -227,6 +217,18 @@ fn prompts_lie_inside_the_picture() {
     let (request, _) = accepted(json!({ "box_prompt": [[100, 0, 5, 5], [0, 0, 1, 1], [-9, 0, 9, 9]] }));
     let found = plan(&request, 100, 100).unwrap_err();
     assert_eq!(found.iter().map(loc).collect::<Vec<_>>(), [json!(["box_prompt", 0]), json!(["box_prompt", 2])]);
+
+    // Smaller than an f32 can say, or lost beside their place: as numbers over 0, as boxes nothing.
+    let boxes = json!([[0, 0, 1e-50, 5], [0, 0, 5, 1e-50], [90, 1, 1e-7, 5], [1, 90, 5, 1e-7], [0, 0, 1e-40, 1e-40]]);
+    let found = plan(&accepted(json!({ "box_prompt": boxes })).0, 100, 100);
+    let (kept, refused): (Vec<_>, Vec<_>) = (0..5).partition(|i| *i == 4);
+    let found = found.unwrap_err();
+    assert_eq!(
+        found.iter().map(loc).collect::<Vec<_>>(),
+        refused.iter().map(|i| json!(["box_prompt", i])).collect::<Vec<_>>()
+    );
+    // A subnormal width is one, and segments.
+    assert_eq!(kept, [4]);
 
     let (request, _) = accepted(json!({ "point_prompt": [[100, 100], [101, 1], [1, -1e300]] }));
     let found = plan(&request, 100, 100).unwrap_err();
@@ -246,9 +248,9 @@ fn unknown_fields_are_ignored_with_a_line_each() {
 fn lists_are_bounded() {
     let long = |entry: Value| Value::Array(vec![entry; MAX_PROMPTS + 1]);
     for (field, entry) in [("box_prompt", json!([1, 1, 2, 2])), ("point_prompt", json!([1, 1]))] {
-        assert_eq!(faults(body(json!({ field: long(entry) }))), [(json!([field]), "too_long")]);
+        assert_eq!(faults(body(json!({ field: long(entry) }))), [(json!([field]), "sequence_too_long")]);
     }
-    assert_eq!(faults(body(json!({ "point_label": long(json!(1)) }))), [(json!(["point_label"]), "too_long")]);
+    assert_eq!(faults(body(json!({ "point_label": long(json!(1)) }))), [(json!(["point_label"]), "sequence_too_long")]);
 }
 
 #[test]
@@ -267,12 +269,51 @@ fn a_value_is_repeated_only_where_it_is_short() {
 }
 
 #[test]
+fn faults_are_as_fal_documents_them() {
+    let fault = |fields: Value| json!(validate(&body(fields)).unwrap_err().remove(0));
+    for (found, expected) in [
+        (fault(json!({ "size": 0 })), json!({ "type": "greater_than_equal", "ctx": { "ge": 1.0 }, "input": 0 })),
+        (fault(json!({ "confidence": 2 })), json!({ "type": "less_than_equal", "ctx": { "le": 1.0 }, "input": 2 })),
+        (
+            fault(json!({ "points_per_side": 18 })),
+            json!({ "type": "multiple_of", "ctx": { "multiple_of": 4 }, "input": 18 }),
+        ),
+        (
+            fault(json!({ "output": "png" })),
+            json!({ "type": "one_of", "ctx": { "expected": ["overlay", "mask", "cutout"] }, "input": "png" }),
+        ),
+        (
+            fault(json!({ "point_prompt": [[1, 1]], "point_label": [2] })),
+            json!({ "type": "one_of", "ctx": { "expected": [0, 1] }, "input": 2 }),
+        ),
+        (json!(Fault::of(&Error::ImageInvalid("x".into()))), json!({ "type": "image_load_error" })),
+        (json!(Fault::of(&Error::ImageUnreachable("x".into()))), json!({ "type": "file_download_error" })),
+        (
+            json!(Fault::of(&Error::ImageTooLarge { width: 1, height: 20_000 })),
+            json!({ "type": "image_too_large", "ctx": { "max_height": MAX_SIDE, "max_width": MAX_SIDE } }),
+        ),
+    ] {
+        let kind = expected["type"].as_str().unwrap();
+        assert_eq!(found["url"], json!(format!("https://docs.fal.ai/errors#{kind}")));
+        assert_eq!(found["loc"][0], "body");
+        assert!(found["msg"].as_str().is_some_and(|msg| !msg.is_empty()));
+        for name in ["type", "ctx", "input"] {
+            assert_eq!(found.get(name), expected.get(name), "{name} of {found}");
+        }
+    }
+    let long = json!({ "box_prompt": vec![[1, 1, 2, 2]; MAX_PROMPTS + 1] });
+    assert_eq!(fault(long)["ctx"]["max_length"], MAX_PROMPTS);
+    assert_eq!(json!(Fault::whole("dict_type", "x"))["loc"], json!(["body"]));
+}
+
+#[test]
 fn the_requests_own_errors_are_faults() {
     for (error, expected) in [
         (Error::ImageUnreachable("x".into()), Some("file_download_error")),
         (Error::ImageInvalid("x".into()), Some("image_load_error")),
         (Error::ImageTooLarge { width: 20_000, height: 1 }, Some("image_too_large")),
         (Error::DeviceLost("x".into()), None),
+        (Error::OutOfMemory("x".into()), None),
         (Error::CheckpointUnreachable("x".into()), None),
     ] {
         let fault = Fault::of(&error);
@@ -322,7 +363,8 @@ proptest! {
         match validate(&input) {
             Err(faults) => prop_assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.msg.is_empty())),
             Ok((request, _)) => {
-                prop_assert!(request.size.is_multiple_of(SIZE_STEP) && (SIZE_STEP..=MAX_SIZE).contains(&request.size));
+                prop_assert!(request.size.is_multiple_of(SIDE_STEP));
+                prop_assert!((SIDE_STEP..=MAX_MODEL_SIDE).contains(&request.size));
                 prop_assert!((0.0..=1.0).contains(&request.confidence));
                 prop_assert_eq!(request.points.len(), request.labels.len());
                 prop_assert!(request.boxes.iter().all(|b| b[2] > 0.0 && b[3] > 0.0));
@@ -330,8 +372,10 @@ proptest! {
                     Err(faults) => prop_assert!(!faults.is_empty()),
                     Ok((plan, _)) => if let Mode::Boxes { boxes, .. } = plan.mode {
                         for [x, y, bw, bh] in boxes {
-                            prop_assert!(x >= 0.0 && y >= 0.0 && bw >= 0.0 && bh >= 0.0);
+                            prop_assert!(x >= 0.0 && y >= 0.0 && bw > 0.0 && bh > 0.0);
                             prop_assert!(x + bw <= w as f32 + 1e-2 && y + bh <= h as f32 + 1e-2);
+                            let frame = Frame::new(w, h, SIDE_STEP).unwrap();
+                            prop_assert!(Prompt::bbox([x, y, bw, bh]).resolve(&frame).is_ok());
                         }
                     },
                 }

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::schema::*;
+use crate::image::{MAX_MODEL_SIDE, SIDE_STEP};
+use crate::segment::EverythingOptions;
 
 /// Reads a request.
 ///
@@ -10,8 +12,7 @@ use super::schema::*;
 /// Every fault, in the order of fal's page; never an empty list.
 pub fn validate(input: &Value) -> Result<(Request, Vec<Log>), Vec<Fault>> {
     let Some(body) = input.as_object() else {
-        let fault = Fault::field("", "dict_type", "Input should be a JSON object with at least `image_url`");
-        return Err(vec![Fault { loc: vec![Loc::Field("body")], ..fault }]);
+        return Err(vec![Fault::whole("dict_type", "Input should be a JSON object with at least `image_url`")]);
     };
     let mut reader = Reader { body, faults: Vec::new(), logs: Vec::new() };
     let image_url = reader.image_url();
@@ -32,7 +33,9 @@ pub fn validate(input: &Value) -> Result<(Request, Vec<Log>), Vec<Fault>> {
         return_masks: reader.flag("return_masks"),
         multimask: reader.flag("multimask"),
         pred_iou_thresh: reader.fraction("pred_iou_thresh"),
-        stability_score_thresh: reader.fraction("stability_score_thresh").unwrap_or(STABILITY_SCORE_THRESH),
+        stability_score_thresh: reader
+            .fraction("stability_score_thresh")
+            .unwrap_or(EverythingOptions::STABILITY_SCORE_THRESH),
         points_per_side: reader.points_per_side(),
         min_mask_region_area: reader.integer("min_mask_region_area", 0, None).unwrap_or(0),
         combine: reader.choice("combine", [("fal", Combine::Fal), ("joint", Combine::Joint)]),
@@ -81,15 +84,17 @@ impl<'a> Reader<'a> {
 
     fn size(&mut self) -> u32 {
         let Some(asked) = self.integer("size", 1, None) else {
-            return MAX_SIZE;
+            // fal's default, too.
+            return MAX_MODEL_SIDE;
         };
-        if asked > MAX_SIZE {
-            self.logs.push(Log::warn(format!("size {asked} is more than the network can see: {MAX_SIZE} is used")));
-            return MAX_SIZE;
+        if asked > MAX_MODEL_SIDE {
+            let message = format!("size {asked} is more than the network can see: {MAX_MODEL_SIDE} is used");
+            self.logs.push(Log::warn(message));
+            return MAX_MODEL_SIDE;
         }
-        let size = asked.next_multiple_of(SIZE_STEP);
+        let size = asked.next_multiple_of(SIDE_STEP);
         if size != asked {
-            let message = format!("size {asked} is rounded up to {size}, a multiple of {SIZE_STEP}");
+            let message = format!("size {asked} is rounded up to {size}, a multiple of {SIDE_STEP}");
             self.logs.push(Log::info(message));
         }
         size
@@ -97,10 +102,11 @@ impl<'a> Reader<'a> {
 
     fn points_per_side(&mut self) -> u32 {
         const FIELD: &str = "points_per_side";
-        let side = self.integer(FIELD, 4, Some(128)).unwrap_or(POINTS_PER_SIDE);
-        if !side.is_multiple_of(4) {
-            let fault = Fault::field(FIELD, "multiple_of", "Input should be a multiple of 4");
-            self.faults.push(fault.with("multiple_of", 4));
+        let (step, most) = (EverythingOptions::POINTS_STEP, EverythingOptions::MAX_POINTS_PER_SIDE);
+        let side = self.integer(FIELD, step, Some(most)).unwrap_or(EverythingOptions::POINTS_PER_SIDE);
+        if !side.is_multiple_of(step) {
+            let fault = Fault::field(FIELD, "multiple_of", format!("Input should be a multiple of {step}"));
+            self.faults.push(fault.with("multiple_of", step).on(&side.into()));
         }
         side
     }
@@ -154,10 +160,10 @@ impl<'a> Reader<'a> {
         if let Some((_, choice)) = choices.iter().find(|(name, _)| value == name) {
             return *choice;
         }
-        let names: Vec<String> = choices.iter().map(|(name, _)| format!("'{name}'")).collect();
-        let expected = names.join(" or ");
-        let fault = Fault::field(field, "literal_error", format!("Input should be {expected}"));
-        self.faults.push(fault.with("expected", expected).on(value));
+        let names = choices.map(|(name, _)| name);
+        let expected = names.map(|name| format!("'{name}'")).join(" or ");
+        let fault = Fault::field(field, "one_of", format!("Input should be {expected}"));
+        self.faults.push(fault.with("expected", names.to_vec()).on(value));
         T::default()
     }
 
@@ -214,7 +220,7 @@ impl<'a> Reader<'a> {
             Some(list) if list.len() <= MAX_PROMPTS => return list,
             Some(list) => {
                 let msg = format!("List should have at most {MAX_PROMPTS} items, not {}", list.len());
-                let fault = Fault::field(field, "too_long", msg);
+                let fault = Fault::field(field, "sequence_too_long", msg);
                 fault.with("max_length", MAX_PROMPTS).with("actual_length", list.len())
             }
             None => Fault::field(field, "list_type", "Input should be a valid list").on(value),
@@ -235,7 +241,8 @@ impl<'a> Reader<'a> {
                 Some(1.0) => labels.push(1),
                 _ => {
                     let msg = "Input should be 1 (foreground) or 0 (background)";
-                    self.faults.push(Fault::field(FIELD, "literal_error", msg).at(index).on(value));
+                    self.faults
+                        .push(Fault::field(FIELD, "one_of", msg).with("expected", vec![0, 1]).at(index).on(value));
                 }
             }
         }

@@ -1,17 +1,25 @@
 //! How original pixels and model pixels correspond.
 //!
-//! Mirrors `ResizeLongestSide` of the reference (tinysam/utils/transforms.py).
+//! Mirrors `ResizeLongestSide` of the reference (tinysam/utils/transforms.py), and can do so for a part of a photo: the
+//! network then sees that part alone, while every coordinate stays the photo's.
 
 use super::rgb::check_size;
 use crate::{Error, Result};
 
-/// The places of one photo: its original size, its size in the model's square, and the square's side.
-/// All pairs are (width, height).
+/// The step of the sides at which the network can see a photo, and the smallest of them.
+pub const SIDE_STEP: u32 = 64;
+/// The largest side at which the network can see a photo: it was trained at it.
+pub const MAX_MODEL_SIDE: u32 = 1024;
+
+/// The places of one photo: its original size, the part of it that the network sees, the size of that in the model's
+/// square, and the square's side. All pairs are (width, height).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     /// The photo, in original pixels.
     pub original: (u32, u32),
-    /// The photo resized, in model pixels: the long side is `side`.
+    /// What the network sees of it, `[x, y, width, height]` in original pixels: mostly the whole.
+    pub crop: [u32; 4],
+    /// What it sees, resized, in model pixels: the long side is `side`.
     pub resized: (u32, u32),
     /// The side of the model's square input, in model pixels.
     pub side: u32,
@@ -25,26 +33,42 @@ impl Frame {
     /// [`Error::OptionInvalid`] unless `side` is a multiple of 64 in 64..=1024; [`Error::ImageInvalid`] and
     /// [`Error::ImageTooLarge`] as [`super::Image::from_rgb`].
     pub fn new(width: u32, height: u32, side: u32) -> Result<Self> {
-        if !(64..=1024).contains(&side) || !side.is_multiple_of(64) {
-            return Err(Error::OptionInvalid(format!("size {side}; it must be a multiple of 64 from 64 to 1024")));
+        Self::of_crop(width, height, [0, 0, width, height], side)
+    }
+
+    /// The frame of a part `[x, y, width, height]` of such a photo.
+    ///
+    /// # Errors
+    /// As [`Frame::new`]; [`Error::OptionInvalid`] if the part is empty or not within the photo.
+    pub fn of_crop(width: u32, height: u32, crop: [u32; 4], side: u32) -> Result<Self> {
+        if !(SIDE_STEP..=MAX_MODEL_SIDE).contains(&side) || !side.is_multiple_of(SIDE_STEP) {
+            return Err(Error::OptionInvalid(format!(
+                "size {side}; it must be a multiple of {SIDE_STEP} from {SIDE_STEP} to {MAX_MODEL_SIDE}"
+            )));
         }
         check_size(width, height)?;
-        let scale = f64::from(side) / f64::from(width.max(height));
+        let [x, y, across, down] = crop;
+        let within =
+            |at: u32, length: u32, all: u32| length > 0 && at.checked_add(length).is_some_and(|end| end <= all);
+        if !within(x, across, width) || !within(y, down, height) {
+            return Err(Error::OptionInvalid(format!("crop {crop:?} is no part of the photo of {width}×{height}")));
+        }
+        let scale = f64::from(side) / f64::from(across.max(down));
         let scaled = |length: u32| ((f64::from(length) * scale + 0.5) as u32).clamp(1, side);
-        Ok(Self { original: (width, height), resized: (scaled(width), scaled(height)), side })
+        Ok(Self { original: (width, height), crop, resized: (scaled(across), scaled(down)), side })
     }
 
     /// A place in original pixels, in model pixels. The factor of each axis is that of the *rounded* sizes,
     /// in f64, as in the reference's `apply_coords`.
     pub fn to_model(&self, x: f32, y: f32) -> (f32, f32) {
-        let ((width, height), (new_width, new_height)) = (self.original, self.resized);
-        (scale(x, new_width, width), scale(y, new_height, height))
+        let ([left, top, width, height], (new_width, new_height)) = (self.crop, self.resized);
+        (scale(x - left as f32, new_width, width), scale(y - top as f32, new_height, height))
     }
 
     /// The inverse of [`Frame::to_model`].
     pub fn to_original(&self, x: f32, y: f32) -> (f32, f32) {
-        let ((width, height), (new_width, new_height)) = (self.original, self.resized);
-        (scale(x, width, new_width), scale(y, height, new_height))
+        let ([left, top, width, height], (new_width, new_height)) = (self.crop, self.resized);
+        (scale(x, width, new_width) + left as f32, scale(y, height, new_height) + top as f32)
     }
 
     /// The side of the decoder's square of low-res logits: a quarter of `side`.
@@ -55,6 +79,25 @@ impl Frame {
     /// How many columns and rows of the low-res logits touch the photo; the others see padding alone.
     pub fn low_res_extent(&self) -> (u32, u32) {
         (self.resized.0.div_ceil(4), self.resized.1.div_ceil(4))
+    }
+}
+
+/// The whole pixels of a `width`×`height` photo that a box `[x, y, width, height]` touches.
+///
+/// # Errors
+/// [`Error::OptionInvalid`] if it touches none, or is no box.
+pub fn touched(bbox: &[f64], width: u32, height: u32) -> Result<[u32; 4]> {
+    let Some(&[x, y, across, down]) = bbox.first_chunk().filter(|_| bbox.len() == 4) else {
+        return Err(Error::OptionInvalid(format!("crop {bbox:?}; it must be [x, y, width, height]")));
+    };
+    let within = |at: f64, length: f64, all: u32| {
+        let (first, end) = (at.max(0.0).floor(), (at + length).min(f64::from(all)).ceil());
+        // Written so that a NaN touches nothing.
+        (length > 0.0 && at.is_finite() && end > first).then_some((first as u32, (end - first) as u32))
+    };
+    match (within(x, across, width), within(y, down, height)) {
+        (Some((x, across)), Some((y, down))) => Ok([x, y, across, down]),
+        _ => Err(Error::OptionInvalid(format!("crop {bbox:?} covers nothing of the photo of {width}×{height}"))),
     }
 }
 
@@ -99,6 +142,36 @@ mod tests {
         let frame = Frame::new(600, 400, 1024).unwrap();
         assert_eq!(frame.to_model(300.0, 400.0), (512.0, 683.0));
         assert_eq!(Frame::new(640, 480, 256).unwrap().to_model(192.0, 192.0), (76.8, 76.8));
+    }
+
+    #[test]
+    fn a_part_is_framed_as_a_photo_of_its_own() {
+        let (part, whole) =
+            (Frame::of_crop(640, 480, [100, 50, 300, 200], 256).unwrap(), Frame::new(300, 200, 256).unwrap());
+        assert_eq!((part.original, part.resized, part.side), ((640, 480), whole.resized, 256));
+        assert_eq!(part.to_model(250.0, 150.0), whole.to_model(150.0, 100.0));
+        assert_eq!(part.to_original(128.0, 85.5), (250.0, 150.0));
+        for crop in [[0, 0, 0, 1], [640, 0, 1, 1], [600, 0, 41, 10], [u32::MAX, 0, 2, 2]] {
+            assert_eq!(Frame::of_crop(640, 480, crop, 256).unwrap_err().code(), "option_invalid", "{crop:?}");
+        }
+    }
+
+    #[test]
+    fn boxes_touch_whole_pixels_of_the_photo() {
+        assert_eq!(touched(&[10.2, 5.0, 3.0, 2.5], 100, 50).unwrap(), [10, 5, 4, 3]);
+        assert_eq!(touched(&[-10.0, -10.0, 1000.0, f64::INFINITY], 100, 50).unwrap(), [0, 0, 100, 50]);
+        for bbox in [
+            [100.0, 0.0, 5.0, 5.0],
+            [-5.0, 0.0, 5.0, 5.0],
+            [0.0, 0.0, 0.0, 5.0],
+            [0.0, 0.0, -5.0, 5.0],
+            [f64::NAN, 0.0, 5.0, 5.0],
+            [0.0, 0.0, f64::NAN, 5.0],
+            [f64::NEG_INFINITY, 0.0, f64::INFINITY, 5.0],
+        ] {
+            assert_eq!(touched(&bbox, 100, 50).unwrap_err().code(), "option_invalid", "{bbox:?}");
+        }
+        assert_eq!(touched(&[0.0, 0.0, 5.0], 100, 50).unwrap_err().code(), "option_invalid");
     }
 
     proptest! {

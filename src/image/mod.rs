@@ -9,8 +9,8 @@ mod normalise;
 mod resize;
 mod rgb;
 
-pub use frame::Frame;
-pub use normalise::normalise_and_pad;
+pub use frame::{Frame, MAX_MODEL_SIDE, SIDE_STEP, touched};
+pub use normalise::{MEAN, STD, normalise_and_pad};
 pub use resize::resize;
 pub(crate) use rgb::check_size;
 pub use rgb::{Image, MAX_PIXELS, MAX_SIDE};

@@ -4,9 +4,10 @@
 
 use super::Frame;
 
-/// Means and standard deviations of ImageNet's channels, RGB, in units of a byte.
-const MEAN: [f32; 3] = [123.675, 116.28, 103.53];
-const STD: [f32; 3] = [58.395, 57.12, 57.375];
+/// Means of ImageNet's channels, RGB, in units of a byte.
+pub const MEAN: [f32; 3] = [123.675, 116.28, 103.53];
+/// Their standard deviations.
+pub const STD: [f32; 3] = [58.395, 57.12, 57.375];
 
 /// The resized photo `[h, w, 3]` as the network's input `[side, side, 3]`: channels last, normalised, and
 /// *then* zero-padded to the right and below.

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 const PRECISION: u32 = 22;
 const HALF: i32 = 1 << (PRECISION - 1);
 
-/// The photo at `frame.resized`: `[h, w, 3]` bytes, equal to Pillow's antialiased bilinear filter.
+/// What the network sees of a photo, at `frame.resized`: `[h, w, 3]` bytes, equal to Pillow's antialiased bilinear filter.
 ///
 /// # Errors
 /// [`Error::Internal`] if the frame is that of another photo.
@@ -25,14 +25,22 @@ pub fn resize(image: &Image, frame: &Frame) -> Result<Vec<u8>> {
             frame.original
         )));
     }
-    let (width, height) = (image.width() as usize, image.height() as usize);
+    let [left, top, width, height] = frame.crop.map(|length| length as usize);
+    let part;
+    let rgb = if (image.width() as usize, image.height() as usize) == (width, height) {
+        image.rgb()
+    } else {
+        let rows = image.rgb().chunks_exact(image.width() as usize * 3).skip(top).take(height);
+        part = rows.flat_map(|row| &row[left * 3..(left + width) * 3]).copied().collect::<Vec<_>>();
+        &part
+    };
     let (new_width, new_height) = (frame.resized.0 as usize, frame.resized.1 as usize);
 
     let narrowed;
     let columns_done = if new_width == width {
-        image.rgb()
+        rgb
     } else {
-        narrowed = resize_rows(image.rgb(), width, new_width);
+        narrowed = resize_rows(rgb, width, new_width);
         &narrowed
     };
     if new_height == height {
@@ -180,6 +188,7 @@ mod tests {
         fn within_rounding_of_the_triangle_filter(image in photo(), new in (1u32..24, 1u32..24)) {
             let frame = Frame {
                 original: (image.width(), image.height()),
+                crop: [0, 0, image.width(), image.height()],
                 resized: new,
                 side: 64,
             };
@@ -204,6 +213,18 @@ mod tests {
         let image = Image::from_rgb(16_384, 160, [200, 100, 50].repeat(16_384 * 160)).unwrap();
         let resized = resize(&image, &Frame::new(16_384, 160, 1024).unwrap()).unwrap();
         assert_eq!(resized, [200, 100, 50].repeat(1024 * 10));
+    }
+
+    #[test]
+    fn a_part_is_resized_as_a_photo_of_its_own() {
+        let photo = |width, height, at: &dyn Fn(u32, u32) -> u8| {
+            let bytes = (0..width * height).flat_map(|i| [at(i % width, i / width); 3]).collect();
+            Image::from_rgb(width, height, bytes).unwrap()
+        };
+        let (whole, part) =
+            (photo(40, 30, &|x, y| (7 * x + 3 * y) as u8), photo(20, 11, &|x, y| (7 * (x + 5) + 3 * (y + 9)) as u8));
+        let cropped = resize(&whole, &Frame::of_crop(40, 30, [5, 9, 20, 11], 64).unwrap()).unwrap();
+        assert_eq!(cropped, resize(&part, &Frame::new(20, 11, 64).unwrap()).unwrap());
     }
 
     #[test]

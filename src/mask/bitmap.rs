@@ -66,9 +66,11 @@ impl Bitmap {
     }
 
     fn place(&self, x: u32, y: u32) -> Option<(usize, u8)> {
-        let inside = x < self.width && y < self.height;
-        let index = y as usize * self.width as usize + x as usize;
-        inside.then_some((index / 8, 0x80 >> (index % 8)))
+        // First, whether it is inside: the index of what lies far outside fits no `usize` of 32 bits.
+        (x < self.width && y < self.height).then(|| {
+            let index = y as usize * self.width as usize + x as usize;
+            (index / 8, 0x80 >> (index % 8))
+        })
     }
 
     /// Pixels in the mask.
@@ -78,9 +80,8 @@ impl Bitmap {
         words.chain(rest.iter().map(|b| b.count_ones())).sum()
     }
 
-    /// The box around the mask, `[x, y, width, height]`, as the reference gives it: width and height are the
-    /// *differences* of the first and last column and row, so a mask of one pixel has 0 and 0, and a mask of
-    /// the whole photo `[0, 0, w − 1, h − 1]`. An empty mask has `[0, 0, 0, 0]`.
+    /// The smallest box around the mask, `[x, y, width, height]`, as COCO has it: a mask of one pixel has a width and a
+    /// height of 1, and a mask of the whole photo `[0, 0, w, h]`. An empty mask has `[0, 0, 0, 0]`.
     pub fn bbox(&self) -> [u32; 4] {
         let mut extent = Extent::default();
         for y in 0..self.height {
@@ -120,12 +121,18 @@ impl Bitmap {
 
     /// Puts the columns `xs` of row `y` into the mask or takes them out; outside the photo nothing happens.
     pub(super) fn set_run(&mut self, y: u32, xs: Range<u32>, is_set: bool) {
-        let xs = xs.start..xs.end.min(self.width);
-        if xs.is_empty() || y >= self.height {
+        if xs.start < self.width && y < self.height {
+            let row = y as usize * self.width as usize;
+            self.set_pixels(row + xs.start as usize..row + xs.end.min(self.width) as usize, is_set);
+        }
+    }
+
+    /// Puts pixels into the mask or takes them out, by their place along the rows; past the last nothing happens.
+    pub(super) fn set_pixels(&mut self, pixels: Range<usize>, is_set: bool) {
+        let (start, end) = (pixels.start, pixels.end.min(self.width as usize * self.height as usize));
+        if start >= end {
             return;
         }
-        let row = y as usize * self.width as usize;
-        let (start, end) = (row + xs.start as usize, row + xs.end as usize);
         let (first, last) = (start / 8, (end - 1) / 8);
         for (byte, index) in self.bits[first..=last].iter_mut().zip(first..) {
             let mut bits = 0xff;
@@ -143,12 +150,12 @@ impl Bitmap {
     }
 
     /// The row's pixels in words of 64, the leftmost the most significant bit; zeros past the row's end.
-    pub(super) fn row(&self, y: u32) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn row(&self, y: u32) -> impl Iterator<Item = u64> + '_ {
         (0..self.width.div_ceil(64)).map(move |i| self.word(64 * i, y))
     }
 
     /// 64 pixels of row `y` from column `x` on, the leftmost the most significant bit.
-    pub(super) fn word(&self, x: u32, y: u32) -> u64 {
+    pub(crate) fn word(&self, x: u32, y: u32) -> u64 {
         if x >= self.width || y >= self.height {
             return 0;
         }
@@ -174,7 +181,7 @@ impl Bitmap {
 
     /// Puts the pixels of `word`, as [`Bitmap::word`] gives them, into the mask; those past the row's end
     /// must be zero.
-    pub(super) fn unite_word(&mut self, x: u32, y: u32, word: u64) {
+    pub(crate) fn unite_word(&mut self, x: u32, y: u32, word: u64) {
         self.unite_bytes(x, y, &word.to_be_bytes());
     }
 
@@ -200,7 +207,7 @@ impl Bitmap {
     }
 
     /// The runs of pixels of row `y` that are in the mask, left to right.
-    pub(super) fn runs(&self, y: u32) -> impl Iterator<Item = Range<u32>> + '_ {
+    pub(crate) fn runs(&self, y: u32) -> impl Iterator<Item = Range<u32>> + '_ {
         let mut x = 0;
         std::iter::from_fn(move || {
             let start = self.next(x, y, true)?;
@@ -244,19 +251,19 @@ impl Extent {
         let (left, right) = self.columns;
         match self.rows {
             None => [0; 4],
-            Some((top, bottom)) => [left, top, right - left, bottom - top],
+            Some((top, bottom)) => [left, top, right - left + 1, bottom - top + 1],
         }
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     prop_compose! {
         /// Masks of every sort: noise, blobs, empty, full.
-        pub(in super::super) fn any_mask()(width in 1u32..150, height in 1u32..40)(
+        pub(crate) fn any_mask()(width in 1u32..150, height in 1u32..40)(
             noise in prop::collection::vec(any::<bool>(), (width * height) as usize),
             (cx, cy, r) in (0..width, 0..height, 0..width.max(height)),
             kind in 0..5,
@@ -278,19 +285,22 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn boxes_are_the_references() {
+    fn boxes_are_the_smallest_around_the_pixels() {
         let bbox = |is_set: fn(u32, u32) -> bool| Bitmap::from_fn(100, 9, is_set).bbox();
         assert_eq!(bbox(|_, _| false), [0, 0, 0, 0]);
-        assert_eq!(bbox(|_, _| true), [0, 0, 99, 8]);
-        assert_eq!(bbox(|x, y| (x, y) == (70, 3)), [70, 3, 0, 0]);
-        assert_eq!(bbox(|x, y| (5..80).contains(&x) && y > 1), [5, 2, 74, 6]);
+        assert_eq!(bbox(|_, _| true), [0, 0, 100, 9]);
+        assert_eq!(bbox(|x, y| (x, y) == (70, 3)), [70, 3, 1, 1]);
+        // Not to be taken for an empty one.
+        assert_eq!(bbox(|x, y| (x, y) == (0, 0)), [0, 0, 1, 1]);
+        assert_eq!(bbox(|x, y| (5..80).contains(&x) && y > 1), [5, 2, 75, 7]);
     }
 
     #[test]
     fn nothing_is_outside() {
         let mut bitmap = Bitmap::from_fn(3, 2, |_, _| true);
         bitmap.set(3, 0, true);
-        assert!(!bitmap.get(3, 0) && !bitmap.get(0, 2));
+        bitmap.set(u32::MAX, u32::MAX, true);
+        assert!(!bitmap.get(3, 0) && !bitmap.get(0, 2) && !bitmap.get(u32::MAX, u32::MAX));
         assert_eq!(bitmap.area(), 6);
         assert_eq!(Bitmap::new(0, 7).bbox(), [0; 4]);
     }

@@ -1,24 +1,21 @@
-//! Masks out: low-res logits become what people use. Pure: no device, no browser.
+//! Masks: low-res logits become pixels, which are measured, kept, compared and tidied. Pure: no device, no browser.
 //!
 //! *Low-res logits* are one mask as the decoder gives it: row-major `[side/4, side/4]`, the photo in its
 //! top-left corner. Everything else here is in original pixels.
 
 mod bitmap;
 mod nms;
-mod png;
-mod polygons;
 mod regions;
-mod render;
-mod rle;
+mod runs;
 mod survey;
 mod upscale;
 
 pub use bitmap::Bitmap;
+#[cfg(test)]
+pub(crate) use bitmap::tests::any_mask;
 pub use nms::nms;
-pub use png::{Channels, encode_label_png, encode_png};
-pub use polygons::{Polygon, Ring, polygons};
+pub(crate) use regions::Regions;
 pub use regions::{fill_small_holes, remove_small_islands};
-pub use render::{PALETTE, Pixels, cutout, label_map, luma, overlay, rgba};
-pub use rle::Rle;
-pub use survey::{Cutoffs, Survey, bitmap, survey};
+pub use runs::{Runs, Spans};
+pub use survey::{Cutoffs, Survey, survey};
 pub use upscale::visit_rows;

@@ -1,10 +1,11 @@
 //! Non-maximum suppression of boxes.
 
 /// The boxes that remain, best score first: each takes out those after it that overlap it with an IoU over
-/// `threshold`. Class-agnostic, as torchvision's `nms`: scores are ordered stably, a missing number first;
-/// boxes without area overlap nothing.
+/// `threshold`. Class-agnostic, as torchvision's `nms`: scores are ordered stably, a missing number first.
 ///
-/// `boxes` are `[x, y, width, height]`, as [`super::Bitmap::bbox`] gives them.
+/// `boxes` are `[x, y, width, height]`, as [`super::Bitmap::bbox`] gives them. They are compared as the reference has
+/// them (`batched_mask_to_box`, tinysam/utils/amg.py): a box ends at the last pixel's *first* edge, one pixel short in
+/// both directions, so that a box one pixel wide or high has no area. Boxes without area overlap nothing.
 pub fn nms(boxes: &[[u32; 4]], scores: &[f32], threshold: f64) -> Vec<usize> {
     let mut left: Vec<usize> = (0..boxes.len().min(scores.len())).collect();
     left.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
@@ -21,7 +22,8 @@ pub fn nms(boxes: &[[u32; 4]], scores: &[f32], threshold: f64) -> Vec<usize> {
 /// Intersection over union, in f32 and in torchvision's order.
 fn iou(a: [u32; 4], b: [u32; 4]) -> f32 {
     let [a, b] = [a, b].map(|[x, y, width, height]| {
-        [x, y, x.saturating_add(width), y.saturating_add(height)].map(|place| place as f32)
+        let last = |first: u32, length: u32| first.saturating_add(length.saturating_sub(1));
+        [x, y, last(x, width), last(y, height)].map(|place| place as f32)
     });
     let area = |[left, top, right, bottom]: [f32; 4]| (right - left) * (bottom - top);
     let width = (a[2].min(b[2]) - a[0].max(b[0])).max(0.0);
@@ -37,7 +39,7 @@ mod tests {
 
     #[test]
     fn overlapping_boxes_leave_the_best() {
-        let boxes = [[0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 10, 10], [0, 0, 10, 10]];
+        let boxes = [[0, 0, 11, 11], [0, 0, 11, 10], [20, 0, 11, 11], [0, 0, 11, 11]];
         assert_eq!(nms(&boxes, &[0.5, 0.9, 0.1, 0.5], 0.7), [1, 2]);
         assert_eq!(nms(&boxes, &[0.5, 0.9, 0.1, 0.5], 0.95), [1, 0, 2]);
         assert_eq!(nms(&boxes, &[0.5, 0.9, 0.1, 0.5], 1.0), [1, 0, 3, 2]);
@@ -45,7 +47,9 @@ mod tests {
 
     #[test]
     fn boxes_without_area_stay() {
-        assert_eq!(nms(&[[3, 3, 0, 0], [3, 3, 0, 0]], &[0.1, 0.2], 0.0), [1, 0]);
+        assert_eq!(nms(&[[3, 3, 1, 1], [3, 3, 1, 1]], &[0.1, 0.2], 0.0), [1, 0]);
+        assert_eq!(nms(&[[3, 3, 9, 1], [3, 3, 9, 1]], &[0.1, 0.2], 0.0), [1, 0]);
+        assert_eq!(nms(&[[0, 0, 0, 0], [0, 0, 0, 0]], &[0.1, 0.2], 0.0), [1, 0]);
         assert_eq!(nms(&[], &[], 0.7), [0usize; 0]);
     }
 
@@ -58,11 +62,11 @@ mod tests {
         ) {
             let boxes: Vec<_> = found.iter().map(|&(x, y, w, h, _)| [x, y, w, h]).collect();
             let scores: Vec<_> = found.iter().map(|f| f32::from(f.4) / 5.0).collect();
-            // Exact overlap by counting unit squares.
+            // Exact overlap of the reference's boxes by counting unit squares.
             let too_much = |a: usize, b: usize| {
-                let covers = |i: usize, x, y| {
+                let covers = |i: usize, x: u32, y: u32| {
                     let [left, top, w, h] = boxes[i];
-                    (left..left + w).contains(&x) && (top..top + h).contains(&y)
+                    (left + 1..left + w).contains(&(x + 1)) && (top + 1..top + h).contains(&(y + 1))
                 };
                 let (mut both, mut either) = (0, 0);
                 for (x, y) in (0..40).flat_map(|x| (0..40).map(move |y| (x, y))) {

@@ -38,21 +38,21 @@ pub fn remove_small_islands(bitmap: &mut Bitmap, area: u32) -> bool {
 }
 
 /// Pixels side by side in a row.
-pub(super) struct Run {
+pub(crate) struct Run {
     y: u32,
     xs: Range<u32>,
 }
 
 /// The connected regions of a mask, numbered in the order of their first pixels, row-major.
-pub(super) struct Regions {
+pub(crate) struct Regions {
     /// All runs of the mask, row-major, each with its region.
     runs: Vec<(Run, usize)>,
     /// Pixels of each region.
-    pub(super) sizes: Vec<u32>,
+    pub(crate) sizes: Vec<u32>,
 }
 
 impl Regions {
-    pub(super) fn of(bitmap: &Bitmap) -> Self {
+    pub(crate) fn of(bitmap: &Bitmap) -> Self {
         let mut runs: Vec<Run> = Vec::new();
         // For each run an earlier run of its region, or itself.
         let mut parents: Vec<usize> = Vec::new();
@@ -92,7 +92,7 @@ impl Regions {
     }
 
     /// The region of a pixel of the mask.
-    pub(super) fn at(&self, x: u32, y: u32) -> Option<usize> {
+    pub(crate) fn at(&self, x: u32, y: u32) -> Option<usize> {
         let after = self.runs.partition_point(|(run, _)| (run.y, run.xs.start) <= (y, x));
         let (run, region) = self.runs.get(after.checked_sub(1)?)?;
         (run.y == y && run.xs.contains(&x)).then_some(*region)

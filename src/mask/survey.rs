@@ -78,19 +78,6 @@ pub fn survey(low_res: &[f32], frame: &Frame, cutoffs: &Cutoffs) -> Survey {
     Survey { bitmap, area, bbox: extent.bbox(), stability: ratio(over_higher, over_lower), confident }
 }
 
-/// The pixels of the photo where the upscaled logit is over `threshold`.
-///
-/// `low_res` as in [`survey`].
-pub fn bitmap(low_res: &[f32], frame: &Frame, threshold: f32) -> Bitmap {
-    let mut bitmap = Bitmap::new(frame.original.0, frame.original.1);
-    let mut packed = Vec::new();
-    visit_rows(low_res, frame, threshold, |y, x, logits| {
-        pack(logits, threshold, &mut packed);
-        bitmap.unite_bytes(x, y, &packed);
-    });
-    bitmap
-}
-
 fn ratio(part: u32, whole: u32) -> f32 {
     match whole {
         0 => 0.0,
@@ -152,7 +139,6 @@ mod tests {
             let part = cut(mask + stability_offset).area();
             prop_assert_eq!(found.stability, if whole == 0 { 0.0 } else { part as f32 / whole as f32 });
             prop_assert_eq!(&found.bitmap, &direct);
-            prop_assert_eq!(&bitmap(&low_res, &frame, mask), &direct);
             prop_assert_eq!(found.confident, Some(cut(over)));
         }
     }

@@ -13,7 +13,7 @@ use std::ops::Range;
 /// from column `x` on.
 ///
 /// Only the smallest rectangle that surely holds every logit over `above` is visited, the same columns in
-/// each row; with `f32::NEG_INFINITY` that is every pixel of the photo. All logits elsewhere are `≤ above`.
+/// each row; with `f32::NEG_INFINITY` that is every pixel that the network saw. All its logits elsewhere are `≤ above`.
 ///
 /// `low_res` is row-major `[side/4, side/4]`; for a slice of another length nothing is visited.
 pub fn visit_rows(low_res: &[f32], frame: &Frame, above: f32, mut visit: impl FnMut(u32, u32, &[f32])) {
@@ -24,8 +24,9 @@ pub fn visit_rows(low_res: &[f32], frame: &Frame, above: f32, mut visit: impl Fn
     let Some((columns, rows)) = cells_above(low_res, side, above) else {
         return;
     };
-    let across = taps(frame.side, frame.resized.0, frame.original.0);
-    let down = taps(frame.side, frame.resized.1, frame.original.1);
+    let [left, top, width, height] = frame.crop;
+    let across = taps(frame.side, frame.resized.0, width);
+    let down = taps(frame.side, frame.resized.1, height);
     let (xs, ys) = (reached(&across, &columns), reached(&down, &rows));
     let (Some(first_row), false) = (down.get(ys.start), xs.is_empty()) else {
         return;
@@ -44,7 +45,7 @@ pub fn visit_rows(low_res: &[f32], frame: &Frame, above: f32, mut visit: impl Fn
         }
         let [a, b, c] = [0, 1, 2].map(|i| stretched[(first + i) % 3].as_slice());
         blend([a, b, c], weights, &mut logits);
-        visit(y as u32, xs.start as u32, &logits);
+        visit(top + y as u32, left + xs.start as u32, &logits);
     }
 }
 

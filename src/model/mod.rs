@@ -18,7 +18,8 @@ use burn::tensor::{Device, Tensor};
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Result};
 
-pub use mask_decoder::{Attended, ImageTokens, MASKS, MaskDecoder};
+pub use mask_decoder::{Attended, ImageTokens, MASKS, MaskDecoder, scores};
+pub use ops::{Pixels, finished};
 pub use probe::Probe;
 pub use prompt_encoder::{Prompt, PromptEncoder};
 pub use tiny_vit::TinyVit;
@@ -30,8 +31,11 @@ pub const EMBEDDING: usize = 256;
 
 /// The whole network on one device.
 pub struct TinySam {
+    /// A photo → its embedding.
     pub image_encoder: TinyVit,
+    /// Points, boxes and masks → tokens.
     pub prompt_encoder: PromptEncoder,
+    /// Both → logits and scores.
     pub mask_decoder: MaskDecoder,
     device: Device,
     /// The constants of the last grid used: a page rarely changes its model side.
@@ -50,16 +54,19 @@ pub struct Embedding {
 }
 
 impl TinySam {
-    /// Builds the network from a checkpoint.
+    /// Builds the network from a checkpoint, for photos whose channels have this mean and deviation, in units of a byte.
     ///
     /// # Errors
-    /// `checkpoint_mismatch` if a tensor is missing or of another shape.
-    pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        let weights = Weights::new(checkpoint, device);
+    /// `checkpoint_mismatch` if a tensor is missing, of another shape or no weight, if an int8's scale does not fit, or
+    /// if a variance is negative; `checkpoint_invalid` if a value is infinite or not a number.
+    pub fn load(checkpoint: &Checkpoint, channels: [[f32; 3]; 2], device: &Device) -> Result<Self> {
+        let room = ops::Room::new(device);
+        let weights = Weights::new(checkpoint, &room);
+        let prompt_encoder = PromptEncoder::load(&weights.under("prompt_encoder"))?;
         Ok(TinySam {
-            image_encoder: TinyVit::load(&weights.under("image_encoder"))?,
-            prompt_encoder: PromptEncoder::load(&weights.under("prompt_encoder"))?,
-            mask_decoder: MaskDecoder::load(&weights.under("mask_decoder"))?,
+            image_encoder: TinyVit::load(&weights.under("image_encoder"), channels)?,
+            mask_decoder: MaskDecoder::load(&weights.under("mask_decoder"), prompt_encoder.no_mask())?,
+            prompt_encoder,
             device: device.clone(),
             positions: Mutex::new(None),
         })
@@ -70,20 +77,25 @@ impl TinySam {
         &self.device
     }
 
-    /// Encodes normalised pixels `[S, S, 3]`.
+    /// Encodes the pixels of a photo of model side `S`.
     ///
     /// # Errors
     /// `internal` if the pixels are not square.
-    pub fn encode(&self, pixels: Tensor<3>, probe: &mut Probe) -> Result<Embedding> {
-        let [side, width, _] = pixels.dims();
+    pub fn encode(&self, pixels: Pixels, probe: &mut Probe) -> Result<Embedding> {
+        let [side, width] = pixels.dims();
         if side != width || !side.is_multiple_of(64) {
             return Err(Error::Internal(format!("the encoder was given {width}×{side} pixels")));
         }
         let grid = side / 16;
         let image = self.image_encoder.forward(pixels, probe).reshape([1, grid * grid, EMBEDDING]);
-        let positions = self.positions(grid);
-        let tokens = self.mask_decoder.prepare(image.clone(), self.prompt_encoder.no_mask(), positions);
-        Ok(Embedding { image, tokens, side: side as u32 })
+        Ok(self.embedding(image, side as u32))
+    }
+
+    /// What prompts need of an encoded image, `[1, L, 256]`, of model side `side`.
+    pub fn embedding(&self, image: Tensor<3>, side: u32) -> Embedding {
+        let positions = self.positions(side as usize / 16);
+        let tokens = ops::keeping(&image, || self.mask_decoder.prepare(image.clone(), positions));
+        Embedding { image, tokens, side }
     }
 
     /// Runs the transformer for prompts in model pixels, each with as many tokens as the others.
@@ -91,9 +103,10 @@ impl TinySam {
     /// # Shapes
     /// `masks [B, S/4, S/4]`, low-res logits
     pub fn attend(&self, embedding: &Embedding, prompts: &[Prompt], masks: Option<Tensor<3>>) -> Attended {
-        let sparse = self.prompt_encoder.sparse(prompts, embedding.side, &self.device);
-        let masked = masks.map(|m| embedding.image.clone() + self.prompt_encoder.dense(m));
-        self.mask_decoder.attend(&embedding.tokens, sparse, masked)
+        let sparse = self.prompt_encoder.sparse(prompts, embedding.side);
+        let masked = masks.map(|m| self.prompt_encoder.dense(m, Some(embedding.image.clone())));
+        let (image, tokens) = (&embedding.image, &embedding.tokens);
+        self.mask_decoder.attend(image, tokens, &sparse, prompts.len(), masked, &self.device)
     }
 
     /// The constants of a grid, computed at its first use.

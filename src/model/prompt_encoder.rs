@@ -35,8 +35,8 @@ pub struct PromptEncoder {
     /// Background, foreground, first corner, second corner: `[256]` each.
     point_embeddings: [Vec<f32>; 4],
     not_a_point: Vec<f32>,
-    /// Stands for a mask where there is none, `[1, 1, 256]`.
-    no_mask: Tensor<3>,
+    /// Stands for a mask where there is none, `[256]`.
+    no_mask: Vec<f32>,
     mask_downscaling: MaskDownscaling,
 }
 
@@ -62,7 +62,7 @@ impl PromptEncoder {
                 embedding("point_embeddings.3")?,
             ],
             not_a_point: embedding("not_a_point_embed")?,
-            no_mask: weights.place(embedding("no_mask_embed")?, [1, 1, EMBEDDING]),
+            no_mask: embedding("no_mask_embed")?,
             mask_downscaling: MaskDownscaling {
                 conv1: mask.patch2x2("0", 1, 4)?,
                 norm1: mask.layer_norm_2d("1", 4)?,
@@ -73,9 +73,9 @@ impl PromptEncoder {
         })
     }
 
-    /// The embedding of "no mask", `[1, 1, 256]`.
-    pub fn no_mask(&self) -> Tensor<3> {
-        self.no_mask.clone()
+    /// The embedding of "no mask", `[256]`.
+    pub fn no_mask(&self) -> &[f32] {
+        &self.no_mask
     }
 
     /// Fourier features of a point of the unit square, `[256]`: sines, then cosines. In f32 up to the angle, as the
@@ -95,8 +95,8 @@ impl PromptEncoder {
     }
 
     /// Points and corners of a batch of prompts, all of the same number of [tokens](Prompt::tokens), on an image of
-    /// model side `side`: `[B, N, 256]`. The padding point takes the place of the corners where there are none.
-    pub fn sparse(&self, prompts: &[Prompt], side: u32, device: &Device) -> Tensor<3> {
+    /// model side `side`: `B·N·256` numbers. The padding point takes the place of the corners where there are none.
+    pub fn sparse(&self, prompts: &[Prompt], side: u32) -> Vec<f32> {
         let tokens = prompts.first().map_or(0, Prompt::tokens);
         let side = side as f32;
         let mut values = Vec::with_capacity(prompts.len() * tokens * EMBEDDING);
@@ -116,14 +116,14 @@ impl PromptEncoder {
                 None => values.extend(&self.not_a_point),
             }
         }
-        Tensor::from_data(TensorData::new(values, [prompts.len(), tokens, EMBEDDING]), device)
+        values
     }
 
-    /// Mask prompts → `[B, (S/16)², 256]`.
+    /// Mask prompts → `[B, (S/16)², 256]`, added to the image's embedding if it is given.
     ///
     /// # Shapes
-    /// `logits [B, S/4, S/4]`
-    pub fn dense(&self, logits: Tensor<3>) -> Tensor<3> {
+    /// `logits [B, S/4, S/4]`, `image [1, (S/16)², 256]`
+    pub fn dense(&self, logits: Tensor<3>, image: Option<Tensor<3>>) -> Tensor<3> {
         let [batch, side, _] = logits.dims();
         let masks = &self.mask_downscaling;
         let x = patches(logits.reshape([batch, side, side, 1])); // [B, (S/8)², 4]
@@ -132,7 +132,7 @@ impl PromptEncoder {
         let x = patches(x.reshape([batch, side / 2, side / 2, 4])); // [B, (S/16)², 16]
         let x = ops::linear(x, &masks.conv2, Activation::None, None);
         let x = ops::layer_norm(x, &masks.norm2, Activation::Gelu);
-        ops::linear(x, &masks.project, Activation::None, None)
+        ops::linear(x, &masks.project, Activation::None, image)
     }
 }
 

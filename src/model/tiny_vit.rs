@@ -12,7 +12,7 @@
 use burn::tensor::Tensor;
 
 use super::EMBEDDING;
-use super::ops::{self, Activation, Bottleneck, Conv3x3, Depthwise3x3, Linear, Norm, Window};
+use super::ops::{self, Activation, Bottleneck, Conv3x3, Depthwise3x3, Linear, Norm, PixelConv, Pixels, Window};
 use super::probe::Probe;
 use super::weights::Weights;
 use crate::Result;
@@ -30,7 +30,7 @@ const WINDOWS: [usize; 4] = [0, 7, 14, 7];
 
 /// TinyViT-5M.
 pub struct TinyVit {
-    patch_embed: [Conv3x3; 2],
+    patch_embed: (PixelConv, Conv3x3),
     stage0: Vec<Bottleneck>,
     stages: Vec<Stage>,
     /// Patch merging after stages 0, 1 and 2.
@@ -69,30 +69,22 @@ struct Neck {
 }
 
 impl TinyVit {
-    /// Reads `image_encoder.*`; `norm_head` and `head` are the classifier's and stay unused.
-    pub fn load(weights: &Weights) -> Result<Self> {
+    /// Reads `image_encoder.*`; `norm_head` and `head` are the classifier's and stay unused. `channels` are mean and
+    /// deviation of a photo's, in units of a byte.
+    pub fn load(weights: &Weights, channels: [[f32; 3]; 2]) -> Result<Self> {
         let first = CHANNELS[0];
         let embed = weights.under("patch_embed.seq");
-        let patch_embed = [embed.conv3x3_bn("0", 3, first / 2)?, embed.conv3x3_bn("2", first / 2, first)?];
+        let patch_embed = (embed.pixel_conv_bn("0", first / 2, channels)?, embed.conv3x3_bn("2", first / 2, first)?);
         let layers = weights.under("layers");
-        let bottleneck = |w: Weights, inputs, wide, outputs, stride, residual| -> Result<Bottleneck> {
-            Ok(Bottleneck {
-                expand: w.pointwise_bn("conv1", inputs, wide)?,
-                depthwise: w.depthwise_bn("conv2", wide)?,
-                project: w.pointwise_bn("conv3", wide, outputs)?,
-                stride,
-                residual,
-            })
-        };
         let stage0 = (0..DEPTHS[0])
-            .map(|i| bottleneck(layers.under(format!("0.blocks.{i}")), first, EXPANSION * first, first, 1, true))
+            .map(|i| layers.under(format!("0.blocks.{i}")).bottleneck([first, EXPANSION * first, first], 1, true))
             .collect::<Result<_>>()?;
         let downsamples = (0..3)
             .map(|i| {
                 let outputs = CHANNELS[i + 1];
                 // The last stage keeps its grid: SAM wants 1/16 of the side, not 1/32.
                 let stride = if i == 2 { 1 } else { 2 };
-                bottleneck(layers.under(format!("{i}.downsample")), CHANNELS[i], outputs, outputs, stride, false)
+                layers.under(format!("{i}.downsample")).bottleneck([CHANNELS[i], outputs, outputs], stride, false)
             })
             .collect::<Result<_>>()?;
         let stages = (1..4)
@@ -115,10 +107,10 @@ impl TinyVit {
     /// Pixels → image embedding.
     ///
     /// # Shapes
-    /// `x [S, S, 3]`, normalised, → `[S/16, S/16, 256]`; `S` is a multiple of 64.
-    pub fn forward(&self, x: Tensor<3>, probe: &mut Probe) -> Tensor<3> {
-        let x = ops::conv3x3(x, &self.patch_embed[0], 2, Activation::Gelu); // [S/2, S/2, 32]
-        let mut x = ops::conv3x3(x, &self.patch_embed[1], 2, Activation::None); // [S/4, S/4, 64]
+    /// Of `S` a side → `[S/16, S/16, 256]`; `S` is a multiple of 64.
+    pub fn forward(&self, pixels: Pixels, probe: &mut Probe) -> Tensor<3> {
+        let x = ops::embed_pixels(pixels, &self.patch_embed.0, Activation::Gelu); // [S/2, S/2, 32]
+        let mut x = ops::conv3x3(x, &self.patch_embed.1, 2, Activation::None); // [S/4, S/4, 64]
         probe.see(|| "enc.patch_embed".into(), || x.clone());
         for (j, block) in self.stage0.iter().enumerate() {
             x = ops::bottleneck(x, block);
@@ -194,8 +186,7 @@ impl Attention {
 
     /// `[H, W, C]` → `[H, W, C]`
     fn forward(&self, x: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
-        let x = ops::layer_norm(x, &self.norm, Activation::None);
-        let qkv = ops::linear(x, &self.qkv, Activation::None, None); // [H, W, 3·C]
+        let qkv = ops::norm_linear(x, &self.norm, &self.qkv, Activation::None); // [H, W, 3·C]
         let x = ops::window_attention(qkv, &self.window);
         ops::linear(x, &self.proj, Activation::None, residual)
     }
@@ -234,8 +225,7 @@ fn bias_index(side: usize) -> Vec<usize> {
 impl Mlp {
     /// `[H, W, C]` → `[H, W, C]`, its input added.
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let y = ops::layer_norm(x.clone(), &self.norm, Activation::None);
-        let y = ops::linear(y, &self.fc1, Activation::Gelu, None); // [H, W, 4·C]
+        let y = ops::norm_linear(x.clone(), &self.norm, &self.fc1, Activation::Gelu); // [H, W, 4·C]
         ops::linear(y, &self.fc2, Activation::None, Some(x))
     }
 }
@@ -249,7 +239,8 @@ impl Neck {
         probe.see(|| "enc.neck.1".into(), || x.clone());
         let x = ops::conv3x3(x, &self.conv, 1, Activation::None);
         probe.see(|| "enc.neck.2".into(), || x.clone());
-        let x = ops::layer_norm(x, &self.norm2, Activation::None);
+        // The embedding, which is kept.
+        let x = ops::keeping(&x.clone(), || ops::layer_norm(x, &self.norm2, Activation::None));
         probe.see(|| "enc.neck.3".into(), || x.clone());
         x
     }

@@ -11,9 +11,10 @@
 //! | transposed convolution `[in, out, 2, 2]` | `[in, 2·2·out]` |
 //! | BatchNorm | folded into the convolution before it |
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
-use super::ops::{Conv3x3, Depthwise3x3, Linear, Norm};
+use super::ops::decoder::{CellProjection, Heads, MASKS, Settle, TokenProjection, Upscale};
+use super::ops::{Bottleneck, Conv3x3, Depthwise3x3, Linear, Norm, PixelConv, Room};
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Result};
 
@@ -28,13 +29,13 @@ const LAYER_NORM_2D_EPSILON: f64 = 1e-6;
 #[derive(Clone)]
 pub struct Weights<'a> {
     checkpoint: &'a Checkpoint,
-    device: &'a Device,
+    room: &'a Room,
     prefix: String,
 }
 
 impl<'a> Weights<'a> {
-    pub fn new(checkpoint: &'a Checkpoint, device: &'a Device) -> Self {
-        Weights { checkpoint, device, prefix: String::new() }
+    pub fn new(checkpoint: &'a Checkpoint, room: &'a Room) -> Self {
+        Weights { checkpoint, room, prefix: String::new() }
     }
 
     /// The weights whose names begin with `name` and a dot.
@@ -45,27 +46,178 @@ impl<'a> Weights<'a> {
     /// A tensor's values, in the checkpoint's layout.
     ///
     /// # Errors
-    /// `checkpoint_mismatch` if there is none of that name and shape.
+    /// As [`Checkpoint::tensor`]: `checkpoint_mismatch`, `checkpoint_invalid`.
     pub fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         self.checkpoint.tensor(&format!("{}{name}", self.prefix), shape)
     }
 
     /// Values on the device.
     pub fn place<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
-        Tensor::from_data(TensorData::new(values, shape), self.device)
+        self.room.place(values, shape)
     }
 
     fn vector(&self, name: &str, length: usize) -> Result<Tensor<1>> {
         Ok(self.place(self.floats(name, &[length])?, [length]))
     }
 
-    /// A linear layer with a bias.
-    pub fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+    /// A linear layer's values, with a bias.
+    fn columns(&self, name: &str, inputs: usize, outputs: usize) -> Result<Columns> {
         let layer = self.under(name);
         let weight = layer.floats("weight", &[outputs, inputs])?;
-        Ok(Linear {
-            weight: self.place(transposed(&weight, outputs, inputs), [inputs, outputs]),
-            bias: layer.vector("bias", outputs)?,
+        Ok(Columns { weight: transposed(&weight, outputs, inputs), bias: layer.floats("bias", &[outputs])? })
+    }
+
+    fn place_linear(&self, Columns { weight, bias }: Columns) -> Linear {
+        let (inputs, outputs) = (weight.len() / bias.len(), bias.len());
+        Linear { weight: self.place(weight, [inputs, outputs]), bias: self.place(bias, [outputs]) }
+    }
+
+    /// A linear layer with a bias.
+    pub fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        Ok(self.place_linear(self.columns(name, inputs, outputs)?))
+    }
+
+    /// Projections of tokens: of placed ones and of others, each with so many outputs.
+    pub fn token_projection(
+        &self,
+        placed: &[(&str, usize)],
+        plain: &[(&str, usize)],
+        inputs: usize,
+    ) -> Result<TokenProjection> {
+        Ok(self.place_projection(self.token_columns(placed, plain, inputs)?))
+    }
+
+    fn token_columns(
+        &self,
+        placed: &[(&str, usize)],
+        plain: &[(&str, usize)],
+        inputs: usize,
+    ) -> Result<[Option<Columns>; 2]> {
+        let read = |names: &[(&str, usize)]| -> Result<Option<Columns>> {
+            let layers: Result<Vec<_>> =
+                names.iter().map(|(name, outputs)| self.columns(name, inputs, *outputs)).collect();
+            Ok(side_by_side(layers?.iter()))
+        };
+        Ok([read(placed)?, read(plain)?])
+    }
+
+    fn place_projection(&self, sides: [Option<Columns>; 2]) -> TokenProjection {
+        let packed = side_by_side(sides.iter().flatten()).unwrap_or_default();
+        TokenProjection {
+            packed: self.place_linear(packed),
+            placed: sides[0].as_ref().map_or(0, |columns| columns.bias.len()),
+            #[cfg(feature = "cpu")]
+            apart: sides.map(|side| side.map(|columns| self.place_linear(columns))),
+        }
+    }
+
+    /// Projections of an image's cells, on which `offset [in]` lies that is not in them.
+    pub fn cell_projection(
+        &self,
+        keys: &str,
+        queries: Option<&str>,
+        values: &str,
+        [inputs, inner]: [usize; 2],
+        offset: &[f32],
+    ) -> Result<CellProjection> {
+        let read = |name: &str| -> Result<Columns> {
+            let mut columns = self.columns(name, inputs, inner)?;
+            for (column, bias) in columns.bias.iter_mut().enumerate() {
+                let rows = columns.weight[column..].iter().step_by(inner);
+                *bias += offset.iter().zip(rows).map(|(x, w)| *x as f64 * *w as f64).sum::<f64>() as f32;
+            }
+            Ok(columns)
+        };
+        let keys = read(keys)?;
+        let queries = queries.map(read).transpose()?;
+        let values = read(values)?;
+        let packed = side_by_side([Some(&keys), queries.as_ref(), Some(&values)].into_iter().flatten());
+        let packed = packed.unwrap_or_default();
+        Ok(CellProjection {
+            packed: self.place_linear(packed),
+            #[cfg(feature = "cpu")]
+            keys: self.place_linear(keys),
+            #[cfg(feature = "cpu")]
+            queries: queries.map(|columns| self.place_linear(columns)),
+            #[cfg(feature = "cpu")]
+            values: self.place_linear(values),
+            inner,
+        })
+    }
+
+    /// A projection, a norm and the next projection, of placed tokens and of others. On what is added lies `offset`, which
+    /// is not in it; empty is none.
+    pub fn settle(
+        &self,
+        project: (&str, usize),
+        norm: &str,
+        next: Option<[&[(&str, usize)]; 2]>,
+        offset: &[f32],
+    ) -> Result<Settle> {
+        let channels = super::EMBEDDING;
+        let mut projection = self.columns(project.0, project.1, channels)?;
+        projection.bias.iter_mut().zip(offset).for_each(|(bias, offset)| *bias += offset);
+        let next = next.map(|[placed, plain]| self.token_columns(placed, plain, channels)).transpose()?;
+        let values = self.under(norm);
+        let norm_values = [values.floats("weight", &[channels])?, values.floats("bias", &[channels])?].concat();
+        let next_bias = next.iter().flatten().flatten().flat_map(|columns| &columns.bias);
+        let vectors: Vec<f32> = projection.bias.iter().chain(&norm_values).chain(next_bias).copied().collect();
+        let length = vectors.len();
+        Ok(Settle {
+            project: self.place_linear(projection),
+            norm: self.layer_norm(norm, channels)?,
+            next: next.map(|sides| self.place_projection(sides)),
+            vectors: self.place(vectors, [length]),
+        })
+    }
+
+    /// The networks on the output tokens: the predicted IoU's, then each mask's. `outputs` is the most that one has.
+    pub fn heads(&self, iou: &str, hypernetwork: &str, outputs: usize) -> Result<Heads> {
+        let width = super::EMBEDDING;
+        let names = std::iter::once((iou.to_owned(), MASKS))
+            .chain((0..MASKS).map(|i| (format!("{hypernetwork}.{i}"), outputs)));
+        let mut networks = Vec::with_capacity(1 + MASKS);
+        for (name, last) in names {
+            let layers = self.under(name);
+            networks.push([
+                layers.columns("layers.0", width, width)?,
+                layers.columns("layers.1", width, width)?,
+                layers.columns("layers.2", width, last)?,
+            ]);
+        }
+        // Layer by layer, network by network.
+        let inner = || [0, 1].into_iter().flat_map(|layer| networks.iter().map(move |network| &network[layer]));
+        let rows = 2 * networks.len() * width;
+        let widened = |values: &[f32]| -> Vec<f32> {
+            let columns = values.len();
+            values.iter().copied().chain(std::iter::repeat_n(0.0, outputs - columns)).collect()
+        };
+        let outer = || networks.iter().map(|network| &network[2]);
+        let outer_weight =
+            outer().flat_map(|last| last.weight.chunks_exact(last.bias.len()).flat_map(widened)).collect();
+        Ok(Heads {
+            inner: self.place(inner().flat_map(|layer| layer.weight.iter().copied()).collect(), [rows, width]),
+            inner_bias: self.place(inner().flat_map(|layer| layer.bias.iter().copied()).collect(), [rows]),
+            outer: self.place(outer_weight, [networks.len() * width, outputs]),
+            outer_bias: self.place(outer().flat_map(|last| widened(&last.bias)).collect(), [networks.len() * outputs]),
+            #[cfg(feature = "cpu")]
+            networks: networks.into_iter().map(|layers| layers.map(|layer| self.place_linear(layer))).collect(),
+        })
+    }
+
+    /// Two transposed 2×2 convolutions with a norm between them.
+    pub fn upscale(&self, first: &str, norm: &str, second: &str, channels: usize) -> Result<Upscale> {
+        let (half, last) = (channels / 4, channels / 8);
+        let mut vectors = self.under(first).floats("bias", &[half])?.repeat(4);
+        vectors.extend(self.under(second).floats("bias", &[last])?.repeat(4));
+        vectors.extend(self.under(norm).floats("weight", &[half])?);
+        vectors.extend(self.under(norm).floats("bias", &[half])?);
+        let length = vectors.len();
+        Ok(Upscale {
+            first: self.transposed2x2(first, channels, half)?,
+            norm: self.layer_norm_2d(norm, half)?,
+            second: self.transposed2x2(second, half, last)?,
+            vectors: self.place(vectors, [length]),
         })
     }
 
@@ -130,21 +282,56 @@ impl<'a> Weights<'a> {
         Ok((weight, bias))
     }
 
-    /// `Conv2d_BN` with a 1×1 kernel.
-    pub fn pointwise_bn(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        let (weight, bias) = self.folded(name, &[outputs, inputs, 1, 1])?;
-        Ok(Linear {
-            weight: self.place(transposed(&weight, outputs, inputs), [inputs, outputs]),
-            bias: self.place(bias, [outputs]),
-        })
-    }
-
     /// `Conv2d_BN` with a 3×3 kernel.
     pub fn conv3x3_bn(&self, name: &str, inputs: usize, outputs: usize) -> Result<Conv3x3> {
         let (weight, bias) = self.folded(name, &[outputs, inputs, 3, 3])?;
         Ok(Conv3x3 {
             weight: self.place(kernel_to_rows(&weight, outputs, inputs, 9), [9 * inputs, outputs]),
             bias: self.place(bias, [outputs]),
+        })
+    }
+
+    /// `Conv2d_BN` with a 3×3 kernel on the photo's three channels, whose mean and deviation are given in units of a byte.
+    pub fn pixel_conv_bn(&self, name: &str, outputs: usize, [mean, deviation]: [[f32; 3]; 2]) -> Result<PixelConv> {
+        let (weight, bias) = self.folded(name, &[outputs, 3, 3, 3])?;
+        let rows = kernel_to_rows(&weight, outputs, 3, 9); // [9·3, out]
+        #[cfg(feature = "webgpu")]
+        let packed = {
+            let nothing = vec![0.0; outputs];
+            let rows = rows.chunks_exact(3 * outputs).flat_map(|tap| tap.iter().chain(&nothing)).copied().collect();
+            Conv3x3 { weight: self.place(rows, [9 * 4, outputs]), bias: self.place(bias.clone(), [outputs]) }
+        };
+        Ok(PixelConv {
+            #[cfg(feature = "cpu")]
+            conv: Conv3x3 { weight: self.place(rows, [9 * 3, outputs]), bias: self.place(bias, [outputs]) },
+            #[cfg(feature = "webgpu")]
+            packed,
+            mean,
+            deviation,
+        })
+    }
+
+    /// MBConv, which keeps its channels and adds what it was given, or PatchMerging.
+    pub fn bottleneck(&self, [inputs, wide, outputs]: [usize; 3], stride: usize, residual: bool) -> Result<Bottleneck> {
+        let expand = self.folded("conv1", &[wide, inputs, 1, 1])?;
+        let depthwise = self.folded("conv2", &[wide, 1, 3, 3])?;
+        let project = self.folded("conv3", &[outputs, wide, 1, 1])?;
+        let biases = [expand.1.as_slice(), &depthwise.1, &project.1].concat();
+        let length = biases.len();
+        let pointwise = |(weight, bias): (Vec<f32>, Vec<f32>), inputs| {
+            let weight = transposed(&weight, bias.len(), inputs);
+            self.place_linear(Columns { weight, bias })
+        };
+        Ok(Bottleneck {
+            expand: pointwise(expand, inputs),
+            depthwise: Depthwise3x3 {
+                weight: self.place(transposed(&depthwise.0, wide, 9), [9, wide]),
+                bias: self.place(depthwise.1, [wide]),
+            },
+            project: pointwise(project, wide),
+            stride,
+            residual,
+            biases: self.place(biases, [length]),
         })
     }
 
@@ -171,6 +358,25 @@ impl<'a> Weights<'a> {
     pub fn layer_norm_2d(&self, name: &str, channels: usize) -> Result<Norm> {
         self.norm(name, channels, LAYER_NORM_2D_EPSILON)
     }
+}
+
+/// A linear layer before it is on a device: `[in, out]` and `[out]`.
+#[derive(Clone, Default)]
+struct Columns {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+/// Layers of the same inputs as one, their outputs side by side; none of none.
+fn side_by_side<'a>(layers: impl Iterator<Item = &'a Columns>) -> Option<Columns> {
+    let layers: Vec<_> = layers.collect();
+    let first = layers.first()?;
+    let inputs = first.weight.len() / first.bias.len();
+    let row = |layer: &'a Columns, i: usize| &layer.weight[i * layer.bias.len()..(i + 1) * layer.bias.len()];
+    Some(Columns {
+        weight: (0..inputs).flat_map(|i| layers.iter().flat_map(move |layer| row(layer, i))).copied().collect(),
+        bias: layers.iter().flat_map(|layer| &layer.bias).copied().collect(),
+    })
 }
 
 /// `[rows, columns]` → `[columns, rows]`.

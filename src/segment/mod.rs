@@ -5,47 +5,52 @@
 //!
 //! ```no_run
 //! # async fn example(bytes: Vec<u8>, image: tinysam::image::Image) -> tinysam::Result<()> {
-//! use tinysam::{checkpoint::Checkpoint, segment::{Prompt, Sam}};
+//! use tinysam::{checkpoint::Checkpoint, segment::{Choice, Prompt, Sam}};
 //!
 //! let device = tinysam::Device::flex();
 //! let sam = Sam::load(&Checkpoint::from_bytes(bytes)?, &device)?;
 //! let embedding = sam.embed(&image, 1024)?;
-//! let masks = sam.segment(&embedding, &[Prompt::point(300.0, 300.0)]).await?;
-//! println!("{} pixels, score {}", masks[0].best().area, masks[0].best().score);
+//! let prompts = [Prompt::point(300.0, 300.0)];
+//! let answers = sam.segment(&embedding, &prompts, Choice::BEST, async |_| Ok(())).await?;
+//! println!("{} pixels, score {}", answers[0].best().area, answers[0].best().score);
 //! # Ok(())
 //! # }
 //! ```
 
+mod answer;
+mod decode;
 mod everything;
 mod mask;
 mod prompt;
+mod saved;
 mod trace;
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData, Transaction};
+use burn::tensor::Device;
 
 use crate::checkpoint::Checkpoint;
-use crate::image::{Frame, Image, normalise_and_pad, resize};
-use crate::model::{self, MASKS, Probe, TinySam};
+use crate::image::{self, Frame, Image, normalise_and_pad, resize};
+use crate::model::{self, Pixels, Probe, TinySam};
 use crate::{Error, Result};
 
+pub use answer::{Answer, Choice};
 pub use everything::{Batch, Options as EverythingOptions};
-pub use mask::{Answer, Mask};
+pub use mask::Mask;
 pub use prompt::Prompt;
+pub use saved::SavedPrecision;
 pub use trace::{Sink, TracedPrompt};
 
-/// Prompts decoded at once.
-///
-/// On WebGPU the largest buffer of a prompt is its upscaled map, 8 MiB at side 1024
-/// ([`MaskDecoder::masks`](model::MaskDecoder::masks)), and no more than 128 MiB are promised to a binding: sixteen. On
-/// the CPU a batch gains nothing once its products are large, and memory that WebAssembly has taken it never gives back.
-pub const BATCH: usize = if cfg!(feature = "webgpu") { 16 } else { 4 };
+/// Of MobileSAM's `weights/mobile_sam.pt`.
+const MOBILE_SAM_SHA256: &str = "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f";
 
 /// A model, ready to segment. Clones share it.
 #[derive(Clone)]
 pub struct Sam {
     model: Arc<TinySam>,
+    single_for_boxes: bool,
+    /// SHA-256 of its checkpoint, in lower-case hex.
+    checkpoint: Arc<str>,
 }
 
 /// An encoded picture: as many prompts as wanted can be asked of it.
@@ -53,6 +58,8 @@ pub struct Sam {
 pub struct Embedding {
     model: model::Embedding,
     frame: Frame,
+    /// Of the model that made it.
+    checkpoint: Arc<str>,
 }
 
 impl Embedding {
@@ -66,9 +73,18 @@ impl Sam {
     /// Builds the model from a checkpoint, on a device.
     ///
     /// # Errors
-    /// `checkpoint_mismatch` if a tensor is missing or of another shape.
+    /// `checkpoint_mismatch` and `checkpoint_invalid`, as [`TinySam::load`] has them.
     pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
-        Ok(Sam { model: Arc::new(TinySam::load(checkpoint, device)?) })
+        let model = Arc::new(TinySam::load(checkpoint, [image::MEAN, image::STD], device)?);
+        let checkpoint: Arc<str> = checkpoint.sha256().into();
+        Ok(Sam { model, single_for_boxes: *checkpoint == *MOBILE_SAM_SHA256, checkpoint })
+    }
+
+    /// The same model, answering a box with the decoder's first mask, as MobileSAM's own code does
+    /// (`multimask_output=False`; mobile_sam/predictor.py of ChaoningZhang/MobileSAM). [`Sam::load`] knows MobileSAM's
+    /// published file; one that was fine-tuned or converted from it is told by this.
+    pub fn with_single_mask_for_boxes(self) -> Self {
+        Sam { single_for_boxes: true, ..self }
     }
 
     /// Encodes a picture, which the network sees at `side` pixels (a multiple of 64 up to 1024).
@@ -78,16 +94,25 @@ impl Sam {
     /// # Errors
     /// `option_invalid` for a side that cannot be, `image_too_large`.
     pub fn embed(&self, image: &Image, side: u32) -> Result<Embedding> {
-        let frame = Frame::new(image.width(), image.height(), side)?;
-        let pixels = normalise_and_pad(&resize(image, &frame)?, &frame);
-        let model = self.model.encode(self.pixels(pixels, side), &mut Probe::off())?;
-        Ok(Embedding { model, frame })
+        self.embed_crop(image, [0, 0, image.width(), image.height()], side)
     }
 
-    /// `[S, S, 3]` on the device.
-    fn pixels(&self, values: Vec<f32>, side: u32) -> Tensor<3> {
-        let side = side as usize;
-        Tensor::from_data(TensorData::new(values, [side, side, 3]), self.model.device())
+    /// Encodes a part `[x, y, width, height]` of a picture, as [`Sam::embed`] encodes the whole: what is small in a large
+    /// photo is seen larger. Prompts and masks stay in the picture's pixels.
+    ///
+    /// # Errors
+    /// As [`Sam::embed`]; `option_invalid` for a part that is empty or not within the picture.
+    pub fn embed_crop(&self, image: &Image, crop: [u32; 4], side: u32) -> Result<Embedding> {
+        let frame = Frame::of_crop(image.width(), image.height(), crop, side)?;
+        let pixels = self.pixels(&resize(image, &frame)?, &frame);
+        let model = self.model.encode(pixels, &mut Probe::off())?;
+        Ok(Embedding { model, frame, checkpoint: self.checkpoint.clone() })
+    }
+
+    /// A resized photo `[h, w, 3]` on the device.
+    fn pixels(&self, resized: &[u8], frame: &Frame) -> Pixels {
+        let (width, side) = (frame.resized.0 as usize, frame.side as usize);
+        Pixels::new(resized, width, side, self.model.device(), || normalise_and_pad(resized, frame))
     }
 
     /// Waits until an embedding is really there.
@@ -95,79 +120,6 @@ impl Sam {
     /// # Errors
     /// As the device has them: `device_lost`, `out_of_memory`.
     pub async fn finish(&self, embedding: &Embedding) -> Result<()> {
-        // One number of the embedding cannot be read before all of it has been computed.
-        read(embedding.model.image.clone().slice([0..1, 0..1, 0..1])).await.map(drop)
-    }
-
-    /// Answers each prompt with its three masks.
-    ///
-    /// # Errors
-    /// `prompt_invalid` for a prompt that cannot be, before anything is computed; as the device has them.
-    pub async fn segment(&self, embedding: &Embedding, prompts: &[Prompt]) -> Result<Vec<Answer>> {
-        let inputs: Vec<_> = prompts.iter().map(|p| p.resolve(&embedding.frame)).collect::<Result<_>>()?;
-        let mut answers = Vec::with_capacity(prompts.len());
-        let mut rest = 0..prompts.len();
-        while !rest.is_empty() {
-            // A batch ends where the number of tokens changes, or where masks begin or end.
-            let alike = |i: &usize| {
-                inputs[*i].tokens() == inputs[rest.start].tokens()
-                    && prompts[*i].mask.is_some() == prompts[rest.start].mask.is_some()
-            };
-            let length = rest.clone().take(BATCH).take_while(alike).count();
-            let batch = rest.start..rest.start + length;
-            let attended = self.attend(embedding, &inputs[batch.clone()], &prompts[batch.clone()]);
-            let decoder = &self.model.mask_decoder;
-            let (scores, masks) = read_both(decoder.scores(&attended), decoder.masks(&attended)).await?;
-            let per_prompt = masks.len() / length;
-            for (scores, masks) in scores.chunks_exact(MASKS).zip(masks.chunks_exact(per_prompt)) {
-                answers.push(Answer::new(embedding.frame, scores, masks));
-            }
-            rest.start = batch.end;
-        }
-        Ok(answers)
-    }
-
-    /// The transformer over prompts of one shape.
-    fn attend(&self, embedding: &Embedding, inputs: &[model::Prompt], prompts: &[Prompt]) -> model::Attended {
-        let side = embedding.frame.low_res_side() as usize;
-        let masks: Vec<f32> = prompts.iter().filter_map(|p| p.mask.as_ref()).flatten().copied().collect();
-        let masks = (!masks.is_empty())
-            .then(|| Tensor::from_data(TensorData::new(masks, [prompts.len(), side, side]), self.model.device()));
-        self.model.attend(&embedding.model, inputs, masks)
-    }
-}
-
-/// Reads a tensor back.
-async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    floats(tensor.into_data_async().await.map_err(|e| device_error(&e.to_string()))?)
-}
-
-/// Reads two tensors back in one journey to the device.
-async fn read_both<const D: usize, const E: usize>(a: Tensor<D>, b: Tensor<E>) -> Result<(Vec<f32>, Vec<f32>)> {
-    let data = Transaction::default().register(a).register(b).execute_async().await;
-    let data: [TensorData; 2] = data
-        .map_err(|e| device_error(&e.to_string()))?
-        .try_into()
-        .map_err(|all: Vec<_>| Error::Internal(format!("{} tensors came back for two", all.len())))?;
-    let [a, b] = data.map(floats);
-    Ok((a?, b?))
-}
-
-fn floats(data: TensorData) -> Result<Vec<f32>> {
-    data.try_into_vec::<f32>().map_err(|e| Error::Internal(format!("{e:?}")))
-}
-
-/// What a device says when it fails, in one line, sorted by what the caller can do about it.
-fn device_error(text: &str) -> Error {
-    // The runtime adds a backtrace, of which nobody who reads the sentence has any use.
-    let told = text.split("Backtrace").next().unwrap_or(text);
-    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    let lower = told.to_lowercase();
-    if lower.contains("memory") {
-        Error::OutOfMemory(format!("{told}; use a smaller size or a smaller picture"))
-    } else if lower.contains("lost") || lower.contains("poisoned") {
-        Error::DeviceLost(told)
-    } else {
-        Error::Internal(told)
+        model::finished(&embedding.model.image).await.map_err(|told| Error::of_device(&told))
     }
 }

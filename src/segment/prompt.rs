@@ -28,15 +28,19 @@ impl Prompt {
         Prompt { bbox: Some(bbox), ..Default::default() }
     }
 
-    /// The prompt in model pixels. Boxes are clipped to the picture.
+    /// The prompt in model pixels. Boxes are clipped to what the network saw of the picture.
     ///
     /// # Errors
     /// `prompt_invalid` if there is neither a point nor a box, if labels and points differ in number, if a number is
-    /// not finite, if a point lies outside the picture or a box touches none of it, or if the mask is not as large as
+    /// not finite, if a point lies outside of that or a box touches none of it, or if the mask is not as large as
     /// this picture's low-res logits.
-    pub(super) fn resolve(&self, frame: &Frame) -> Result<model::Prompt> {
+    pub(crate) fn resolve(&self, frame: &Frame) -> Result<model::Prompt> {
         let invalid = |text: String| Err(Error::PromptInvalid(text));
-        let (width, height) = (frame.original.0 as f32, frame.original.1 as f32);
+        let [left, top, width, height] = frame.crop.map(|length| length as f32);
+        let seen = match (frame.crop, frame.original) {
+            ([0, 0, w, h], original) if (w, h) == original => format!("picture of {w}×{h}"),
+            (crop, (w, h)) => format!("crop {crop:?} of the picture of {w}×{h}"),
+        };
         if self.points.is_empty() && self.bbox.is_none() {
             return invalid("it has neither a point nor a box".into());
         }
@@ -49,21 +53,19 @@ impl Prompt {
         let mut points = Vec::with_capacity(self.points.len());
         for (i, [x, y]) in self.points.iter().enumerate() {
             // Written so that a NaN is outside.
-            if !(0.0..=width).contains(x) || !(0.0..=height).contains(y) {
-                return invalid(format!("point ({x}, {y}) is not in the picture of {width}×{height}"));
+            if !(left..=left + width).contains(x) || !(top..=top + height).contains(y) {
+                return invalid(format!("point ({x}, {y}) is not in the {seen}"));
             }
             points.push((frame.to_model(*x, *y), self.labels.get(i) != Some(&0)));
         }
         let corners = match self.bbox {
             None => None,
             Some([x, y, w, h]) => {
-                let (x0, y0) = (x.max(0.0), y.max(0.0));
-                let (x1, y1) = ((x + w).min(width), (y + h).min(height));
+                let (x0, y0) = (x.max(left), y.max(top));
+                let (x1, y1) = ((x + w).min(left + width), (y + h).min(top + height));
                 let finite = [x, y, w, h].iter().all(|v| v.is_finite());
                 if !finite || x1 <= x0 || y1 <= y0 {
-                    return invalid(format!(
-                        "box [x {x}, y {y}, width {w}, height {h}] covers nothing of the picture of {width}×{height}"
-                    ));
+                    return invalid(format!("box [x {x}, y {y}, width {w}, height {h}] covers nothing of the {seen}"));
                 }
                 let ((x0, y0), (x1, y1)) = (frame.to_model(x0, y0), frame.to_model(x1, y1));
                 Some([x0, y0, x1, y1])
@@ -106,6 +108,30 @@ mod tests {
         let expected = vec![((256.0, 192.0), true), ((0.0, 0.0), false)];
         assert_eq!(resolve(prompt).unwrap().points, expected);
         assert!(resolve(Prompt::point(1.0, 1.0)).unwrap().points[0].1);
+    }
+
+    #[test]
+    fn a_part_is_prompted_in_the_photos_pixels() {
+        let frame = Frame::of_crop(640, 480, [100, 50, 256, 128], 256).unwrap();
+        let resolve = |prompt: Prompt| prompt.resolve(&frame);
+        assert_eq!(resolve(Prompt::point(110.0, 60.0)).unwrap().points[0].0, (10.0, 10.0));
+        assert_eq!(resolve(Prompt::bbox([0.0, 0.0, 640.0, 480.0])).unwrap().corners, Some([0.0, 0.0, 256.0, 128.0]));
+        let outside = resolve(Prompt::point(99.0, 60.0)).unwrap_err();
+        assert!(outside.to_string().contains("crop [100, 50, 256, 128] of the picture of 640×480"), "{outside}");
+        assert_eq!(resolve(Prompt::bbox([400.0, 60.0, 10.0, 10.0])).unwrap_err().code(), "prompt_invalid");
+    }
+
+    /// A mask's own box is a prompt, down to a pixel in a corner.
+    #[test]
+    fn boxes_of_one_pixel_are_prompts() {
+        for (width, height) in [(1, 1), (16_384, 1), (1, 16_384), (640, 480), (10_000, 10_000)] {
+            let frame = Frame::new(width, height, 64).unwrap();
+            for (x, y) in [(0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)] {
+                let [x0, y0, x1, y1] =
+                    Prompt::bbox([x as f32, y as f32, 1.0, 1.0]).resolve(&frame).unwrap().corners.unwrap();
+                assert!(x0 < x1 && y0 < y1, "({x}, {y}) of {width}×{height}");
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use burn::tensor::Tensor;
 
-use super::{Prompt, Sam, read};
+use super::answer::{ambiguous, best_of};
+use super::decode::{read, scores};
+use super::{Prompt, Sam};
 use crate::image::{Frame, Image, normalise_and_pad, resize};
 use crate::mask::visit_rows;
 use crate::model::{EMBEDDING, MASKS, Probe};
@@ -14,6 +16,7 @@ pub type Sink<'a> = dyn FnMut(&str, &[usize], &[f32]) + 'a;
 /// A prompt of a trace.
 #[derive(Clone, Debug, Default)]
 pub struct TracedPrompt {
+    /// What is asked for.
     pub prompt: Prompt,
     /// The mask prompt is the best mask of this earlier prompt.
     pub mask_from: Option<String>,
@@ -38,8 +41,11 @@ impl Sam {
         sink("resized_u8", &[h, w, 3], &resized.iter().map(|v| *v as f32).collect::<Vec<_>>());
 
         let mut seen = Vec::new();
-        let pixels = self.pixels(normalise_and_pad(&resized, &frame), side);
-        seen.push(("input".to_string(), pixels.clone()));
+        let input = normalise_and_pad(&resized, &frame);
+        let channel = |c: usize| input[c..].iter().step_by(3).copied();
+        let planes: Vec<f32> = (0..3).flat_map(channel).collect();
+        sink("input", &[1, 3, side as usize, side as usize], &planes);
+        let pixels = self.pixels(&resized, &frame);
         let model = self.model.encode(pixels, &mut Probe::on(&mut |name, x| seen.push((name, x))))?;
         for (name, x) in seen {
             show(&name, x, sink).await?;
@@ -51,7 +57,7 @@ impl Sam {
         let encoder = &self.model.prompt_encoder;
         show("dense_pe", map(encoder.dense_pe(grid, device)), sink).await?;
 
-        let embedding = super::Embedding { model, frame };
+        let embedding = super::Embedding { model, frame, checkpoint: self.checkpoint.clone() };
         let mut best = std::collections::HashMap::new();
         for (name, traced) in prompts {
             let mut prompt = traced.prompt.clone();
@@ -73,21 +79,24 @@ impl Sam {
                 sink(&named("box_model"), &[1, 4], corners);
             }
             let inputs = std::slice::from_ref(&input);
-            show(&named("sparse"), encoder.sparse(inputs, side, device), sink).await?;
+            sink(&named("sparse"), &[1, input.tokens(), EMBEDDING], &encoder.sparse(inputs, side));
             let dense = match &prompt.mask {
-                None => encoder.no_mask().expand([1, grid * grid, EMBEDDING]),
-                Some(mask) => encoder.dense(Tensor::from_data(
-                    burn::tensor::TensorData::new(mask.clone(), [1, 4 * grid, 4 * grid]),
-                    device,
-                )),
+                None => {
+                    let row = burn::tensor::TensorData::new(encoder.no_mask().to_vec(), [1, 1, EMBEDDING]);
+                    Tensor::<3>::from_data(row, device).expand([1, grid * grid, EMBEDDING])
+                }
+                Some(mask) => {
+                    let mask = burn::tensor::TensorData::new(mask.clone(), [1, 4 * grid, 4 * grid]);
+                    encoder.dense(Tensor::from_data(mask, device), None)
+                }
             };
             show(&named("dense"), map(dense), sink).await?;
 
             let attended = self.attend(&embedding, inputs, std::slice::from_ref(&prompt));
             show(&named("tr_queries"), attended.queries.clone(), sink).await?;
             show(&named("tr_keys"), attended.keys.clone(), sink).await?;
-            let scores = read(self.model.mask_decoder.scores(&attended)).await?;
             let masks = read(self.model.mask_decoder.masks(&attended)).await?;
+            let scores = scores(&read(attended.heads).await?).concat();
             let one = masks.len() / MASKS;
             sink(&named("low_res4"), &[1, MASKS, 4 * grid, 4 * grid], &masks);
             sink(&named("iou4"), &[1, MASKS], &scores);
@@ -100,8 +109,8 @@ impl Sam {
                 visit_rows(mask, &frame, f32::NEG_INFINITY, |_, _, row| logits.extend_from_slice(row));
             }
             sink(&named("masks_logits"), &[1, MASKS - 1, height, width], &logits);
-            let answer = super::Answer::new(frame, &scores, &masks);
-            best.insert(name.clone(), answer.best().logits.to_vec());
+            let token = ambiguous().start + best_of(&scores[ambiguous()]);
+            best.insert(name.clone(), masks[token * one..][..one].to_vec());
         }
         Ok(())
     }
@@ -113,7 +122,7 @@ async fn show(name: &str, x: Tensor<3>, sink: &mut Sink<'_>) -> Result<()> {
     // After stage 0 the reference keeps the encoder's features as tokens, until the neck.
     let tokens = name.starts_with("enc.layers.") && !name.starts_with("enc.layers.0.blocks");
     let windows = name.ends_with(".attn");
-    let listed = ["sparse", "tr_queries", "tr_keys"].iter().any(|end| name.ends_with(end));
+    let listed = ["tr_queries", "tr_keys"].iter().any(|end| name.ends_with(end));
     if windows || listed {
         sink(name, &[a, b, c], &read(x).await?);
     } else if tokens {

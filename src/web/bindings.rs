@@ -4,18 +4,21 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint32Array};
+use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint8Array, Uint32Array};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Blob};
 
+use super::device::checked;
+use super::encoded::Encoded;
 use super::mask::{Layers, Mask};
+use super::prompts::{self, Request};
 use super::signal::Signal;
 use super::{decode, device, endpoint, fetch};
 use crate::checkpoint::Checkpoint;
-use crate::image::Image;
-use crate::segment::{self, Answer, Batch, EverythingOptions, Prompt, Sam, TracedPrompt};
+use crate::image::{Image, touched};
+use crate::segment::{self, Batch, Choice, EverythingOptions, Prompt, Sam, SavedPrecision, TracedPrompt};
 use crate::{Error, Result};
 
 /// A model on a device.
@@ -23,6 +26,7 @@ use crate::{Error, Result};
 pub struct Engine {
     sam: Sam,
     adapter: String,
+    kernels: &'static str,
     sha256: String,
     latest: RefCell<Option<endpoint::Latest>>,
 }
@@ -33,6 +37,15 @@ struct LoadOptions {
     sha256: Option<String>,
     cache: Option<bool>,
     force_software: bool,
+    /// What the browser tells of the GPU, where the caller has asked.
+    #[cfg_attr(not(feature = "webgpu"), allow(dead_code))] // the CPU has nothing to choose by it
+    adapter: Option<String>,
+    /// A way to cut products, for comparing them.
+    #[cfg_attr(not(feature = "webgpu"), allow(dead_code))]
+    kernels: Option<String>,
+    /// Goes on with a device that gives wrong answers: for one that executes nothing, on which calls are counted.
+    #[cfg_attr(not(feature = "webgpu"), allow(dead_code))]
+    unchecked: bool,
 }
 
 #[derive(Serialize)]
@@ -49,6 +62,10 @@ impl Engine {
     /// Fetches a checkpoint and builds the model on this module's device.
     ///
     /// `weights` is a URL, a `Blob`, a `Response` or bytes; `on_progress` is called with `{ phase, loaded?, total? }`.
+    ///
+    /// # Errors
+    /// `device_unavailable`, `option_invalid`, `checkpoint_unreachable`, `checkpoint_hash`, `checkpoint_invalid`,
+    /// `checkpoint_mismatch`, `out_of_memory`, `aborted`; as the device has them.
     pub async fn load(
         weights: JsValue,
         options: JsValue,
@@ -71,25 +88,45 @@ impl Engine {
         let bytes = fetch::weights(weights, &how, &|p| tell(p.phase, Some(p.loaded), p.total), &signal).await?;
         tell("prepare", None, None);
         signal.pause().await?;
-        let checkpoint = match (Checkpoint::from_bytes(bytes), url) {
-            (Err(error), Some(url)) => {
-                // What was kept is no checkpoint: the next attempt shall download again.
-                fetch::forget(&url).await;
-                return Err(error.into());
-            }
-            (checkpoint, _) => checkpoint?,
-        };
-        let sam = Sam::load(&checkpoint, &found.device)?;
-        let sha256 = checkpoint.sha256().to_string();
-        let engine = Engine { sam, adapter: found.adapter, sha256, latest: RefCell::default() };
-        drop(checkpoint);
-        if device::BACKEND == "webgpu" {
+        let built = Checkpoint::from_bytes(bytes)
+            .and_then(|checkpoint| Ok((Sam::load(&checkpoint, &found.device)?, checkpoint.sha256().to_string())));
+        if let (Err(Error::CheckpointInvalid(_) | Error::CheckpointMismatch(_)), Some(url)) = (&built, &url) {
+            // What was kept is no checkpoint, or holds what no network can use: the next attempt shall download again.
+            fetch::forget(url).await;
+        }
+        let (sam, sha256) = built?;
+        #[cfg(not(feature = "webgpu"))]
+        let kernels = "simd128";
+        #[cfg(feature = "webgpu")]
+        let kernels = {
             tell("warmup", None, None);
             signal.check()?;
+            let adapter = options.adapter.as_deref().unwrap_or(&found.adapter);
+            // What the driver has to say comes first: numbers are wrong where a kernel did not run.
+            let chosen = super::kernels::choose(&found, options.kernels.as_deref(), adapter).await?;
+            let answers = crate::model::ops::known::check(&found.device).await;
+            device::check()?;
+            if !options.unchecked {
+                answers?;
+            }
+            chosen
+        };
+        let engine = Engine { sam, adapter: found.adapter, kernels, sha256, latest: RefCell::default() };
+        if device::BACKEND == "webgpu" {
             engine.warm_up().await?;
+            device::check()?;
         }
         signal.check()?;
         Ok(engine)
+    }
+
+    /// The names of the ways to cut products that there are, for comparing them.
+    #[wasm_bindgen(js_name = kernelNames)]
+    pub fn kernel_names() -> Vec<String> {
+        #[cfg(feature = "webgpu")]
+        return crate::model::ops::gpu::tiles::ALL.map(|tiles| tiles.name.to_owned()).to_vec();
+        #[cfg(not(feature = "webgpu"))]
+        return Vec::new();
     }
 
     /// `webgpu` or `cpu`.
@@ -104,21 +141,63 @@ impl Engine {
         self.adapter.clone()
     }
 
+    /// How products are cut on this GPU, or the processor's instruction set.
+    #[wasm_bindgen(getter)]
+    pub fn kernels(&self) -> String {
+        self.kernels.into()
+    }
+
     /// SHA-256 of the checkpoint, in lower-case hex.
     #[wasm_bindgen(getter, js_name = checkpointSha256)]
     pub fn checkpoint_sha256(&self) -> String {
         self.sha256.clone()
     }
 
-    /// Decodes and encodes a picture, which the network sees at `size` pixels.
-    pub async fn embed(&self, image: JsValue, size: u32, signal: Option<AbortSignal>) -> Result<Embedding, JsValue> {
+    /// Decodes and encodes a picture, or its part `crop` (`[x, y, width, height]` in its pixels), which the network sees
+    /// at `size` pixels.
+    pub async fn embed(
+        &self,
+        image: JsValue,
+        size: u32,
+        crop: Option<Vec<f64>>,
+        signal: Option<AbortSignal>,
+    ) -> Result<Embedding, JsValue> {
         let signal = Signal::new(signal);
         let image = decode::pixels(image, &signal).await?;
+        let (width, height) = (image.width(), image.height());
+        let crop = match crop.as_deref() {
+            None => [0, 0, width, height],
+            Some(crop) => touched(crop, width, height)?,
+        };
         signal.pause().await?;
-        let embedding = self.sam.embed(&image, size)?;
-        self.sam.finish(&embedding).await?;
+        let embedding = self.sam.embed_crop(&image, crop, size)?;
+        checked(self.sam.finish(&embedding).await)?;
         signal.check()?;
-        Ok(Embedding { sam: self.sam.clone(), embedding, image: Rc::new(image) })
+        Ok(self.handle(embedding, Some(image)))
+    }
+
+    /// An embedding from the bytes that [`Embedding::to_bytes`] gave, with its photo, if that is at hand.
+    pub async fn restore(
+        &self,
+        bytes: &[u8],
+        photo: JsValue,
+        signal: Option<AbortSignal>,
+    ) -> Result<Embedding, JsValue> {
+        let signal = Signal::new(signal);
+        let embedding = segment::Embedding::from_bytes(bytes, &self.sam)?;
+        checked(self.sam.finish(&embedding).await)?;
+        let image = match photo.is_undefined() {
+            true => None,
+            false => Some(decode::pixels(photo, &signal).await?),
+        };
+        let (width, height) = embedding.frame().original;
+        if let Some(image) = image.as_ref().filter(|image| (image.width(), image.height()) != (width, height)) {
+            let (other, sides) = (image.width(), image.height());
+            let text = format!("it is of a photo of {width}×{height}, the photo given is {other}×{sides}");
+            return Err(Error::EmbeddingMismatch(text).into());
+        }
+        signal.check()?;
+        Ok(self.handle(embedding, image))
     }
 
     /// Answers a request to fal's endpoint: see [`endpoint::answer`].
@@ -129,7 +208,7 @@ impl Engine {
         on_log: Function,
         signal: Option<AbortSignal>,
     ) -> Result<JsValue, JsValue> {
-        Ok(endpoint::answer(&self.sam, &self.latest, &input, image, &on_log, &Signal::new(signal)).await?)
+        Ok(checked(endpoint::answer(&self.sam, &self.latest, &input, image, &on_log, &Signal::new(signal)).await)?)
     }
 
     /// Hands every tensor that the goldens name to `sink(name, shape, data)`, in the reference's layout. `prompts` maps
@@ -141,7 +220,7 @@ impl Engine {
             let entry: Array = entry.unchecked_into();
             let mut request = Request::parse(&entry.get(1))?;
             let mask_from = request.mask_from.take();
-            let prompt = request.joint()?;
+            let prompt = request.prompt();
             named.push((entry.get(0).as_string().unwrap_or_default(), TracedPrompt { prompt, mask_from }));
         }
         let mut refused = None;
@@ -152,26 +231,28 @@ impl Engine {
                 refused.get_or_insert(exception);
             }
         };
-        self.sam.trace(&image, size, &named, &mut show).await?;
+        checked(self.sam.trace(&image, size, &named, &mut show).await)?;
         refused.map_or(Ok(()), Err)
     }
 }
 
 impl Engine {
+    fn handle(&self, embedding: segment::Embedding, image: Option<Image>) -> Embedding {
+        Embedding { encoded: Rc::new(Encoded { sam: self.sam.clone(), image, embedding }) }
+    }
+
     /// Runs the whole network once, as small as it goes, so that the first picture does not wait for shaders.
     async fn warm_up(&self) -> Result<()> {
         let image = Image::from_rgb(64, 64, vec![127; 64 * 64 * 3])?;
         let embedding = self.sam.embed(&image, 64)?;
-        self.sam.segment(&embedding, &[Prompt::point(32.0, 32.0)]).await.map(drop)
+        self.sam.segment(&embedding, &[Prompt::point(32.0, 32.0)], Choice::BEST, async |_| Ok(())).await.map(drop)
     }
 }
 
 /// An encoded picture.
 #[wasm_bindgen]
 pub struct Embedding {
-    sam: Sam,
-    embedding: segment::Embedding,
-    image: Rc<Image>,
+    encoded: Rc<Encoded>,
 }
 
 #[wasm_bindgen]
@@ -179,36 +260,48 @@ impl Embedding {
     /// Of the picture, in original pixels.
     #[wasm_bindgen(getter)]
     pub fn width(&self) -> u32 {
-        self.embedding.frame().original.0
+        self.encoded.embedding.frame().original.0
     }
 
     /// Of the picture, in original pixels.
     #[wasm_bindgen(getter)]
     pub fn height(&self) -> u32 {
-        self.embedding.frame().original.1
+        self.encoded.embedding.frame().original.1
     }
 
     /// The model side.
     #[wasm_bindgen(getter)]
     pub fn size(&self) -> u32 {
-        self.embedding.frame().side
+        self.encoded.embedding.frame().side
     }
 
-    /// Answers a prompt: the best mask, or with `multimask` three; for each box, where there are `boxes`.
-    pub async fn segment(&self, prompt: JsValue, signal: Option<AbortSignal>) -> Result<Vec<Mask>, JsValue> {
-        let signal = Signal::new(signal);
-        signal.pause().await?;
-        let request = Request::parse(&prompt)?;
-        let (multimask, prompts) = (request.multimask, request.prompts()?);
-        let answers = self.sam.segment(&self.embedding, &prompts).await?;
-        signal.check()?;
-        let masks = |answer: &Answer| if multimask { answer.all() } else { vec![answer.best()] };
-        Ok(answers.iter().flat_map(masks).map(|mask| self.handle(mask)).collect())
+    /// What of the picture the network saw, `[x, y, width, height]`, original pixels.
+    #[wasm_bindgen(getter)]
+    pub fn crop(&self) -> Vec<u32> {
+        self.encoded.embedding.frame().crop.into()
+    }
+
+    /// Answers prompts, in their order: for each the best mask, or with `multimask` three.
+    pub async fn segment(&self, prompts: Array, signal: Option<AbortSignal>) -> Result<Vec<Mask>, JsValue> {
+        let Encoded { sam, embedding, .. } = &*self.encoded;
+        let masks = prompts::answer(sam, embedding, &prompts, &Signal::new(signal)).await?;
+        Ok(masks.into_iter().map(|mask| self.handle(mask)).collect())
+    }
+
+    /// The embedding as bytes, in `f16` or `f32`.
+    #[wasm_bindgen(js_name = toBytes)]
+    pub async fn to_bytes(&self, precision: String) -> Result<Uint8Array, JsValue> {
+        let precision = match precision.as_str() {
+            "f16" => SavedPrecision::F16,
+            "f32" => SavedPrecision::F32,
+            _ => return Err(Error::OptionInvalid(format!("precision {precision:?}; it must be f16 or f32")).into()),
+        };
+        Ok(Uint8Array::from(&checked(self.encoded.embedding.to_bytes(precision).await)?[..]))
     }
 
     /// For drawing several of this picture's masks together.
     pub fn layers(&self) -> Layers {
-        Layers::new(self.image.clone())
+        Layers::new(self.encoded.clone())
     }
 
     /// Segments everything: `on_batch({ masks, done, total })` after each batch, the final masks in the end.
@@ -221,27 +314,26 @@ impl Embedding {
         let signal = Signal::new(signal);
         let options: EverythingOptions = parse(options, Error::OptionInvalid)?;
         let mut thrown = None;
-        let outcome = self
-            .sam
-            .everything(&self.embedding, &options, async |batch: Batch<'_>| {
+        let Encoded { sam, embedding, .. } = &*self.encoded;
+        let outcome = sam
+            .everything(embedding, &options, async |batch: Batch<'_>| {
                 if let Err(exception) = self.tell(&on_batch, &batch) {
                     thrown = Some(exception);
                     return Err(Error::Aborted);
                 }
-                // Messages, an abort among them, are only heard between batches.
                 signal.pause().await
             })
             .await;
         match (outcome, thrown) {
             (_, Some(exception)) => Err(exception),
-            (masks, None) => Ok(masks?.into_iter().map(|mask| self.handle(mask)).collect()),
+            (masks, None) => Ok(checked(masks)?.into_iter().map(|mask| self.handle(mask)).collect()),
         }
     }
 }
 
 impl Embedding {
     fn handle(&self, mask: segment::Mask) -> Mask {
-        Mask::new(mask, self.image.clone())
+        Mask::new(mask, self.encoded.clone())
     }
 
     fn tell(&self, on_batch: &Function, batch: &Batch) -> Result<(), JsValue> {
@@ -254,57 +346,8 @@ impl Embedding {
     }
 }
 
-/// A prompt as JavaScript writes it.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Request {
-    points: Vec<[f32; 2]>,
-    labels: Vec<u8>,
-    #[serde(rename = "box")]
-    bbox: Option<[f32; 4]>,
-    boxes: Vec<[f32; 4]>,
-    #[serde(skip)]
-    mask: Option<Vec<f32>>,
-    multimask: bool,
-    mask_from: Option<String>,
-}
-
-impl Request {
-    fn parse(value: &JsValue) -> Result<Self> {
-        let mut request: Request = parse(value.clone(), Error::PromptInvalid)?;
-        let mask = super::js::property(value, "mask");
-        if !mask.is_undefined() && !mask.is_null() {
-            let mask = mask.dyn_into::<Float32Array>();
-            let mask = mask.map_err(|_| Error::PromptInvalid("its mask is no Float32Array of logits".into()))?;
-            request.mask = Some(mask.to_vec());
-        }
-        Ok(request)
-    }
-
-    /// The points, the box and the mask as one prompt.
-    fn joint(self) -> Result<Prompt> {
-        if !self.boxes.is_empty() {
-            return Err(Error::PromptInvalid(
-                "boxes are a batch of their own: give `box` with points or a mask".into(),
-            ));
-        }
-        Ok(Prompt { points: self.points, labels: self.labels, bbox: self.bbox, mask: self.mask })
-    }
-
-    /// One prompt, or one for each of the boxes.
-    fn prompts(self) -> Result<Vec<Prompt>> {
-        if self.boxes.is_empty() {
-            return Ok(vec![self.joint()?]);
-        }
-        if !self.points.is_empty() || self.bbox.is_some() || self.mask.is_some() {
-            return Err(Error::PromptInvalid("`boxes` cannot be joined with points, a box or a mask".into()));
-        }
-        Ok(self.boxes.into_iter().map(Prompt::bbox).collect())
-    }
-}
-
 /// Reads a JavaScript object; `undefined` is an empty one.
-fn parse<T: Default + for<'a> Deserialize<'a>>(value: JsValue, error: fn(String) -> Error) -> Result<T> {
+pub(super) fn parse<T: Default + for<'a> Deserialize<'a>>(value: JsValue, error: fn(String) -> Error) -> Result<T> {
     if value.is_undefined() || value.is_null() {
         return Ok(T::default());
     }

@@ -12,9 +12,11 @@ use web_sys::{Cache, CacheStorage, Headers, Response, ResponseInit};
 use super::js::property;
 
 /// The cache of this version. A change of what an entry means takes a new number.
-pub const NAME: &str = "tinysam-weights-1";
+pub const NAME: &str = "tinysam-weights-2";
 /// What the names of all versions begin with.
 const FAMILY: &str = "tinysam-weights-";
+const ETAG: &str = "etag";
+const LAST_MODIFIED: &str = "last-modified";
 /// The most checkpoints kept; the one written first goes first.
 const CAPACITY: u32 = 4;
 
@@ -42,11 +44,11 @@ impl Store {
         settled(self.cache.match_with_str(url)).await?.dyn_into().ok()
     }
 
-    /// Keeps a whole, verified download; drops the caches of other versions and what is beyond the capacity.
-    /// `bytes` is mutable for web-sys alone: it is only read.
-    pub async fn put(&self, url: &str, bytes: &mut [u8]) {
+    /// Keeps a whole, verified download of this version; drops the caches of other versions of this crate and what is
+    /// beyond the capacity. `bytes` is mutable for web-sys alone: it is only read.
+    pub async fn put(&self, url: &str, bytes: &mut [u8], version: &Validators) {
         self.drop_other_versions().await;
-        if let Ok(response) = entry(bytes) {
+        if let Ok(response) = entry(bytes, version) {
             settled(self.cache.put_with_str(url, &response)).await;
             self.drop_oldest().await;
         }
@@ -80,10 +82,57 @@ impl Store {
     }
 }
 
-fn entry(bytes: &mut [u8]) -> Result<Response, JsValue> {
+/// By what a server tells two versions of a file apart, as far as it lets this page see it.
+#[derive(Debug, Clone)]
+pub struct Validators {
+    etag: Option<String>,
+    modified: Option<String>,
+}
+
+impl Validators {
+    /// Of a server's answer, or of what was kept of one.
+    pub fn of(response: &Response) -> Self {
+        let header = |name| response.headers().get(name).ok().flatten();
+        // A weak tag says as much here: the bytes of a file are what it means.
+        let etag = header(ETAG).map(|tag| tag.strip_prefix("W/").unwrap_or(&tag).to_owned());
+        Self { etag, modified: header(LAST_MODIFIED) }
+    }
+
+    /// Whether there is nothing to tell two versions apart by.
+    pub fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.modified.is_none()
+    }
+
+    /// The headers of a request for any other version.
+    pub fn condition(&self) -> Option<Headers> {
+        let headers = Headers::new().ok()?;
+        match (&self.etag, &self.modified) {
+            (Some(tag), _) => headers.set("if-none-match", tag).ok()?,
+            (None, Some(date)) => headers.set("if-modified-since", date).ok()?,
+            (None, None) => return None,
+        }
+        Some(headers)
+    }
+
+    /// Whether both are known to be of one version: by the tags, where both have one, else by the dates.
+    pub fn agree(&self, other: &Self) -> bool {
+        match (&self.etag, &other.etag) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.modified.is_some() && self.modified == other.modified,
+        }
+    }
+}
+
+fn entry(bytes: &mut [u8], version: &Validators) -> Result<Response, JsValue> {
     let headers = Headers::new()?;
     headers.set("content-type", "application/octet-stream")?;
     headers.set("content-length", &bytes.len().to_string())?;
+    if let Some(tag) = &version.etag {
+        headers.set(ETAG, tag)?;
+    }
+    if let Some(date) = &version.modified {
+        headers.set(LAST_MODIFIED, date)?;
+    }
     let init = ResponseInit::new();
     init.set_headers(&headers);
     Response::new_with_opt_u8_array_and_init(Some(bytes), &init)

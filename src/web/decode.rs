@@ -5,23 +5,22 @@ use js_sys::{Object, Promise, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    Blob, HtmlImageElement, ImageBitmap, ImageBitmapOptions, ImageOrientation, OffscreenCanvas,
-    OffscreenCanvasRenderingContext2d, PremultiplyAlpha,
+    Blob, HtmlImageElement, ImageBitmap, ImageBitmapOptions, OffscreenCanvas, OffscreenCanvasRenderingContext2d,
+    PremultiplyAlpha,
 };
 
+use super::canvas;
 use super::error::{is_abort, text};
 use super::fetch;
+use super::header::{self, Truncated};
 use super::js::{length, property, tag};
+use super::rows::Rows;
 use super::signal::Signal;
 use crate::image::{Image, check_size};
 use crate::{Error, Result};
 
-/// Pixels that pass from the browser to wasm at a time: a picture of 100 megapixels never has a whole canvas
-/// (some browsers refuse such), nor a whole RGBA copy, beside it.
-const BAND: u32 = 2_000_000;
-/// How much of a file is looked at for its size, one after the other: a JPEG may have a long preview and
-/// colour profile first.
-const HEADERS: [u32; 3] = [64 << 10, 1 << 20, 16 << 20];
+/// From so many pixels on a browser may have refused a file for want of memory.
+const LARGE: u32 = 16_000_000;
 /// `HTMLMediaElement.HAVE_CURRENT_DATA`: there is a frame.
 const HAVE_CURRENT_DATA: u32 = 2;
 
@@ -35,7 +34,7 @@ const HAVE_CURRENT_DATA: u32 = 2;
 /// # Errors
 /// [`Error::ImageTooLarge`] (for files: from the header, before anything is decoded where the format is
 /// GIF, PNG, JPEG, WebP, AVIF or BMP), [`Error::ImageInvalid`], [`Error::ImageUnreachable`] (network, CORS),
-/// [`Error::OutOfMemory`], [`Error::Aborted`].
+/// [`Error::PixelsProtected`], [`Error::OutOfMemory`], [`Error::Aborted`].
 pub async fn pixels(source: JsValue, signal: &Signal) -> Result<Image> {
     signal.check()?;
     if let Some(url) = source.as_string() {
@@ -48,7 +47,7 @@ pub async fn pixels(source: JsValue, signal: &Signal) -> Result<Image> {
         "Blob" | "File" => decode(source.unchecked_ref(), signal).await,
         "ImageBitmap" => draw(source.unchecked_ref(), signal).await,
         "ImageData" | "OffscreenCanvas" | "HTMLCanvasElement" => snapshot(&source, "width", "height", signal).await,
-        "VideoFrame" => snapshot(&source, "displayWidth", "displayHeight", signal).await,
+        "VideoFrame" => frame(&source, "displayWidth", "displayHeight", signal).await,
         "HTMLImageElement" => {
             let image: &HtmlImageElement = source.unchecked_ref();
             if !image.complete() {
@@ -63,7 +62,7 @@ pub async fn pixels(source: JsValue, signal: &Signal) -> Result<Image> {
                     "the <video> has no frame yet: wait for its \"loadeddata\" event".into(),
                 ));
             }
-            snapshot(&source, "videoWidth", "videoHeight", signal).await
+            frame(&source, "videoWidth", "videoHeight", signal).await
         }
         other => Err(Error::ImageInvalid(format!(
             "{} is no picture: pass a File, Blob, URL, ImageBitmap, ImageData, canvas, <img>, <video> or \
@@ -81,16 +80,31 @@ async fn decode(file: &Blob, signal: &Signal) -> Result<Image> {
     if file.size() > fetch::MAX_PICTURE as f64 {
         return Err(fetch::picture_too_long());
     }
-    if let Some((width, height)) = encoded_size(file, signal).await? {
+    let (header, size) = header_of(file, signal).await?;
+    if let Some((width, height)) = size {
         check_size(width, height)?;
     }
-    draw(&bitmap(file, signal).await?.0, signal).await
+    let why = || match size {
+        Some((width, height)) if width * height >= LARGE => format!(
+            "{}; or there is no memory left for its {width}×{height} pixels: make it smaller first",
+            header::why_unreadable(&header)
+        ),
+        _ => header::why_unreadable(&header),
+    };
+    let rows = rows(&bitmap(file, why, signal).await?.0, signal).await?;
+    if !rows.is_seen() {
+        // WebKit gives such pixels for what is cut off.
+        return Err(Error::ImageInvalid(
+            "nothing of it is to be seen: it is wholly transparent, or damaged or cut off: get the file again".into(),
+        ));
+    }
+    rows.finish()
 }
 
-/// Width and height as the header has them (before orientation). None where the format is not known or the
-/// header makes no sense: then the browser's decoder has the word.
-async fn encoded_size(file: &Blob, signal: &Signal) -> Result<Option<(u32, u32)>> {
-    for length in HEADERS {
+/// The first bytes of a file, as many as tell its sides, and those (before orientation).
+async fn header_of(file: &Blob, signal: &Signal) -> Result<(Vec<u8>, Option<(u32, u32)>)> {
+    let mut header = Vec::new();
+    for length in header::LENGTHS {
         let unread = |exception: JsValue| match is_abort(&exception) {
             true => Error::Aborted,
             false => Error::ImageUnreachable(format!(
@@ -99,51 +113,54 @@ async fn encoded_size(file: &Blob, signal: &Signal) -> Result<Option<(u32, u32)>
             )),
         };
         let slice = file.slice_with_f64_and_f64(0.0, f64::from(length)).map_err(unread)?;
-        let header = signal.race(JsFuture::from(slice.array_buffer())).await?.map_err(unread)?;
-        let header = Uint8Array::new(&header).to_vec();
-        match header_size(&header) {
+        let bytes = signal.race(JsFuture::from(slice.array_buffer())).await?.map_err(unread)?;
+        header = Uint8Array::new(&bytes).to_vec();
+        match header::size(&header) {
             Err(Truncated) if f64::from(length) < file.size() => continue,
-            size => return Ok(size.ok().flatten()),
+            size => return Ok((header, size.ok().flatten())),
         }
     }
-    Ok(None)
-}
-
-/// The size may come later in the file.
-struct Truncated;
-
-fn header_size(header: &[u8]) -> std::result::Result<Option<(u32, u32)>, Truncated> {
-    let (width, height) = match bmp_size(header) {
-        Some(size) => size,
-        None => match imagesize::blob_size(header) {
-            Ok(size) => (size.width as u32, size.height as u32),
-            Err(imagesize::ImageError::IoError(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return Err(Truncated);
-            }
-            Err(_) => return Ok(None),
-        },
-    };
-    // A JPEG may state its height after the pixels, as 0 before.
-    Ok((width > 0 && height > 0).then_some((width, height)))
-}
-
-/// Windows bitmaps are not left to `imagesize`: it takes the negative height of those stored from top to
-/// bottom for an enormous one.
-fn bmp_size(header: &[u8]) -> Option<(u32, u32)> {
-    let field = |at| Some(i32::from_le_bytes(*header.get(at..)?.first_chunk()?));
-    let is_bmp = header.starts_with(b"BM") && field(14)? >= 40;
-    is_bmp.then_some((field(18)?.unsigned_abs(), field(22)?.unsigned_abs()))
+    Ok((header, None))
 }
 
 /// What an element, canvas or frame shows now; `width` and `height` are the names of its properties.
 async fn snapshot(source: &JsValue, width: &str, height: &str, signal: &Signal) -> Result<Image> {
     let side = |key| length(source, key).unwrap_or(0);
     check_size(side(width), side(height))?;
-    draw(&bitmap(source, signal).await?.0, signal).await
+    draw(&bitmap(source, || "the browser gives no pixels of it".into(), signal).await?.0, signal).await
+}
+
+/// What a `<video>` or a frame of one shows now. It is drawn, as some browsers' `createImageBitmap` forgets that a video
+/// is turned.
+async fn frame(source: &JsValue, width: &str, height: &str, signal: &Signal) -> Result<Image> {
+    let side = |key| length(source, key).unwrap_or(0);
+    let (width, height) = (side(width), side(height));
+    check_size(width, height)?;
+    let drawn = || {
+        let canvas = OffscreenCanvas::new(width, height)?;
+        let context = canvas.get_context("2d")?.ok_or("the browser has no 2d context left")?;
+        let context: Context = context.unchecked_into();
+        context.draw_image(source, 0.0, 0.0, f64::from(width), f64::from(height))?;
+        canvas.transfer_to_image_bitmap()
+    };
+    let bitmap = drawn().map_err(|exception| invalid("the browser gives no pixels of it", &exception))?;
+    draw(&Bitmap(bitmap).0, signal).await
 }
 
 #[wasm_bindgen]
 extern "C" {
+    /// A canvas's context that draws whatever can be drawn.
+    type Context;
+    #[wasm_bindgen(catch, method, js_name = drawImage)]
+    fn draw_image(
+        this: &Context,
+        source: &JsValue,
+        x: f64,
+        y: f64,
+        width: f64,
+        height: f64,
+    ) -> std::result::Result<(), JsValue>;
+
     /// The scope's own, a window's as well as a worker's.
     #[wasm_bindgen(catch, js_name = createImageBitmap)]
     fn create_image_bitmap(source: &JsValue, options: &ImageBitmapOptions) -> std::result::Result<Promise, JsValue>;
@@ -158,26 +175,32 @@ impl Drop for Bitmap {
     }
 }
 
-async fn bitmap(source: &JsValue, signal: &Signal) -> Result<Bitmap> {
+/// Upright, for that is every browser's default; its name, `from-image`, is a TypeError to those before 2023. `why` tells
+/// why it may have been refused.
+async fn bitmap(source: &JsValue, why: impl Fn() -> String, signal: &Signal) -> Result<Bitmap> {
     let options = ImageBitmapOptions::new();
-    options.set_image_orientation(ImageOrientation::FromImage);
     options.set_premultiply_alpha(PremultiplyAlpha::None);
     let made = match create_image_bitmap(source, &options) {
         Ok(promise) => signal.race(JsFuture::from(promise)).await?,
         Err(exception) => Err(exception),
     };
-    made.map(|bitmap| Bitmap(bitmap.unchecked_into()))
-        .map_err(|exception| invalid("the browser cannot decode it; JPEG, PNG and WebP are known by all", &exception))
+    made.map(|bitmap| Bitmap(bitmap.unchecked_into())).map_err(|exception| invalid(&why(), &exception))
+}
+
+/// A bitmap's pixels.
+async fn draw(bitmap: &ImageBitmap, signal: &Signal) -> Result<Image> {
+    rows(bitmap, signal).await?.finish()
 }
 
 /// A bitmap's pixels, by way of a canvas as high as a band.
-async fn draw(bitmap: &ImageBitmap, signal: &Signal) -> Result<Image> {
+async fn rows(bitmap: &ImageBitmap, signal: &Signal) -> Result<Rows> {
     let (width, height) = (bitmap.width(), bitmap.height());
     if width == 0 || height == 0 {
         return Err(Error::ImageInvalid("the bitmap was closed or transferred: pass one that is open".into()));
     }
+    canvas::check(|| band(canvas::SIDE, canvas::SIDE).ok())?;
     let mut rows = Rows::new(width, height)?;
-    let context = canvas(width, rows.in_band(0)).map_err(|exception| invalid("no canvas", &exception))?;
+    let context = band(width, rows.in_band(0)).map_err(|exception| invalid("no canvas", &exception))?;
     while let Some((top, count)) = rows.next_band() {
         let (left, top) = (0.0, f64::from(top));
         let (across, down) = (f64::from(width), f64::from(count));
@@ -190,10 +213,11 @@ async fn draw(bitmap: &ImageBitmap, signal: &Signal) -> Result<Image> {
         rows.push(&band.data())?;
         signal.pause().await?;
     }
-    rows.finish()
+    Ok(rows)
 }
 
-fn canvas(width: u32, height: u32) -> std::result::Result<OffscreenCanvasRenderingContext2d, JsValue> {
+/// A canvas for a band of a picture.
+fn band(width: u32, height: u32) -> std::result::Result<OffscreenCanvasRenderingContext2d, JsValue> {
     let options = Object::new();
     js_sys::Reflect::set(&options, &"willReadFrequently".into(), &true.into())?;
     let context = OffscreenCanvas::new(width, height)?
@@ -231,47 +255,6 @@ async fn copy(source: &JsValue, data: &Uint8ClampedArray, signal: &Signal) -> Re
         signal.pause().await?;
     }
     rows.finish()
-}
-
-/// A picture growing from top to bottom.
-struct Rows {
-    width: u32,
-    height: u32,
-    rgb: Vec<u8>,
-}
-
-impl Rows {
-    fn new(width: u32, height: u32) -> Result<Self> {
-        check_size(width, height)?;
-        let mut rgb = Vec::new();
-        rgb.try_reserve_exact(width as usize * height as usize * 3)
-            .map_err(|_| Error::OutOfMemory(format!("no room for a picture of {width}×{height}")))?;
-        Ok(Self { width, height, rgb })
-    }
-
-    /// How many rows the band at `top` has.
-    fn in_band(&self, top: u32) -> u32 {
-        (BAND / self.width).clamp(1, self.height - top)
-    }
-
-    /// The first row that is missing, and how many are wanted next.
-    fn next_band(&self) -> Option<(u32, u32)> {
-        let top = (self.rgb.len() / (self.width as usize * 3)) as u32;
-        (top < self.height).then(|| (top, self.in_band(top)))
-    }
-
-    /// Takes the next rows as RGBA with straight alpha. (A canvas holds premultiplied colours, and rounds
-    /// when it divides the alpha out again; laid over white, that rounding cancels.)
-    fn push(&mut self, rgba: &[u8]) -> Result<()> {
-        let count = (rgba.len() / (self.width as usize * 4)) as u32;
-        let band = Image::from_rgba(self.width, count, rgba)?;
-        self.rgb.extend_from_slice(band.rgb());
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Image> {
-        Image::from_rgb(self.width, self.height, self.rgb)
-    }
 }
 
 /// What an exception of the browser means for a picture.

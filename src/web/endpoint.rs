@@ -13,7 +13,7 @@ use web_sys::Blob;
 use super::js::property;
 use super::signal::Signal;
 use super::{decode, fetch};
-use crate::endpoint::{Fault, Log, plan::plan, run::run, validate::validate};
+use crate::endpoint::{Fault, Log, Request, plan::plan, run::run, validate::validate};
 use crate::image::Image;
 use crate::segment::{Embedding, Sam};
 use crate::{Error, Result};
@@ -27,8 +27,9 @@ pub struct Latest {
     embedding: Embedding,
 }
 
-/// Answers a request: `{ png, width, height, masks? }`, or `{ detail, unreachable }` where the request is at fault.
-/// `unreachable` says that the picture could not be fetched, which another machine may be able to.
+/// Answers a request: `{ png, width, height, masks? }`, or `{ detail, unreachable }` where the request is at fault, be
+/// it at the start or while it runs. `unreachable` says that the picture could not be had, which another machine
+/// may be able to.
 ///
 /// `image` stands for the request's `image_url`, where the caller has it at hand. `on_log` is called with
 /// `{ level, message }`.
@@ -47,42 +48,56 @@ pub async fn answer(
         // What a listener throws is its own affair.
         let _ = js(&line).map(|line| on_log.call1(&JsValue::NULL, &line));
     };
-    // What JSON cannot say has no place in a request.
-    let input = serde_wasm_bindgen::from_value(input.clone()).unwrap_or(Value::Null);
+    let input: Value = match serde_wasm_bindgen::from_value(input.clone()) {
+        Ok(input) => input,
+        Err(error) => {
+            let msg = format!("Input should be what JSON can say: {error}");
+            return refused(&[Fault::whole("json_invalid", msg)], false);
+        }
+    };
     let (request, lines) = match validate(&input) {
         Ok(read) => read,
         Err(faults) => return refused(&faults, false),
     };
     lines.into_iter().for_each(log);
-
-    let found = async {
-        let file = match image {
-            Some(file) => file,
-            None => fetch::picture(&request.image_url, signal).await?,
-        };
-        let digest = signal.race(digest(&file)).await?;
-        let known = latest.borrow().clone().filter(|latest| Some(&latest.digest) == digest.as_ref());
-        let image = match &known {
-            Some(known) => known.image.clone(),
-            None => {
-                // Not two pictures at a time.
-                latest.take();
-                Rc::new(decode::pixels(file.into(), signal).await?)
-            }
-        };
-        Ok((image, digest, known))
-    };
-    let (image, digest, known) = match found.await {
-        Ok(found) => found,
+    match served(sam, latest, &request, image, &log, signal).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(faults)) => refused(&faults, false),
         Err(error) => {
-            let unreachable = matches!(error, Error::ImageUnreachable(_));
+            let unreachable = matches!(error, Error::ImageUnreachable(_) | Error::PixelsProtected);
             let fault = Fault::of(&error).ok_or(error)?;
-            return refused(&[fault], unreachable);
+            let of_picture = fault.is_of("image_url");
+            refused(&[if of_picture { fault.on(&Value::String(request.image_url)) } else { fault }], unreachable)
+        }
+    }
+}
+
+/// Answers a request without faults of its own; those that show once its picture is known come back.
+async fn served(
+    sam: &Sam,
+    latest: &RefCell<Option<Latest>>,
+    request: &Request,
+    image: Option<Blob>,
+    log: &impl Fn(Log),
+    signal: &Signal,
+) -> Result<Result<JsValue, Vec<Fault>>> {
+    let file = match image {
+        Some(file) => file,
+        None => fetch::picture(&request.image_url, signal).await?,
+    };
+    let digest = signal.race(digest(&file)).await?;
+    let known = latest.borrow().clone().filter(|latest| Some(&latest.digest) == digest.as_ref());
+    let image = match &known {
+        Some(known) => known.image.clone(),
+        None => {
+            // Not two pictures at a time.
+            latest.take();
+            Rc::new(decode::pixels(file.into(), signal).await?)
         }
     };
-    let (plan, lines) = match plan(&request, image.width(), image.height()) {
+    let (plan, lines) = match plan(request, image.width(), image.height()) {
         Ok(decided) => decided,
-        Err(faults) => return refused(&faults, false),
+        Err(faults) => return Ok(Err(faults)),
     };
     lines.into_iter().for_each(log);
 
@@ -111,7 +126,7 @@ pub async fn answer(
     if let Some(masks) = output.masks {
         set(&answer, "masks", &js(&masks)?);
     }
-    Ok(answer.into())
+    Ok(Ok(answer.into()))
 }
 
 /// SHA-256 of a file; `None` where the page is no secure context, and so has no such function.

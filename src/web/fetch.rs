@@ -1,23 +1,24 @@
 //! Bytes from wherever a page has them: an address, a file, a response, memory.
 
-use js_sys::{Promise, Uint8Array};
+use js_sys::Uint8Array;
 use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{
-    Blob, BlobPropertyBag, ReadableStream, ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response,
-};
+use web_sys::{Blob, BlobPropertyBag, Request, Response};
 
-use super::cache::Store;
-use super::error::{is_abort, text};
-use super::js::{property, tag};
+use super::cache::{Store, Validators};
+use super::error::text;
+use super::http::{Answer, body, cancel, content_length, drain, get, is_own, request, send};
+use super::js::tag;
 use super::signal::Signal;
+use crate::checkpoint::{hex, limits};
 use crate::{Error, Result};
 
 /// The longest checkpoint that is read; TinySAM's has 41 MB.
-pub const MAX_CHECKPOINT: u64 = 256 << 20;
+pub const MAX_CHECKPOINT: u64 = limits::FILE as u64;
 /// The longest encoded picture that is read: 100 megapixels without compression fit.
 pub const MAX_PICTURE: u64 = 512 << 20;
+/// The status of the answer to a condition that still holds.
+const NOT_MODIFIED: u16 = 304;
 /// Progress is told at the start, at the end, and once for so many bytes in between.
 const PROGRESS_STEP: u64 = 256 << 10;
 
@@ -26,8 +27,10 @@ const PROGRESS_STEP: u64 = 256 << 10;
 pub struct Options {
     /// The SHA-256 of the whole file in hex, checked on download and on each read from the cache.
     pub sha256: Option<String>,
-    /// Whether downloads are kept in the browser's cache. Without a hash, an address is taken to mean the
-    /// same bytes for ever: serve another checkpoint under another address, or turn this off.
+    /// Whether downloads are kept in the browser's cache. With a hash what is kept is used without a request. Without
+    /// one the server is asked whether the file at the address is still the same, by its `ETag` or `Last-Modified`;
+    /// where it tells neither (a server of another origin has to expose its `ETag`), or does not answer, what is kept
+    /// is used.
     pub cache: bool,
 }
 
@@ -52,7 +55,8 @@ pub struct Progress {
 /// A checkpoint's bytes from a URL, a `Blob` or `File`, a `Response`, a `Uint8Array` or an `ArrayBuffer`.
 ///
 /// Streams straight into the returned vector; the hash is computed on the way. Only downloads from http(s)
-/// addresses are cached. A cached entry that cannot be read or has another hash is replaced.
+/// addresses are cached. A cached entry that cannot be read, has another hash, or of which the server has another
+/// version, is replaced.
 ///
 /// # Errors
 /// [`Error::CheckpointUnreachable`] (network, CORS, HTTP status), [`Error::CheckpointHash`],
@@ -101,7 +105,12 @@ pub async fn forget(url: &str) {
 /// # Errors
 /// [`Error::ImageUnreachable`], [`Error::ImageInvalid`] beyond [`MAX_PICTURE`], [`Error::Aborted`].
 pub async fn picture(url: &str, signal: &Signal) -> Result<Blob> {
-    let response = get(url, signal, Error::ImageUnreachable).await?;
+    // As an `<img>` would: the next prompt on a picture costs no round trip where its host allows it to be kept. But the
+    // copy that an `<img>` has left may lack the permission to be read, with which it comes when it is asked for anew.
+    let response = match get(url, Answer::Kept, signal, Error::ImageUnreachable).await {
+        Err(Error::ImageUnreachable(_)) => get(url, Answer::Current, signal, Error::ImageUnreachable).await?,
+        first => first?,
+    };
     let body = body(&response, Error::ImageUnreachable)?;
     let chunks = js_sys::Array::new();
     let mut length = 0;
@@ -138,24 +147,62 @@ async fn download(
     progress: &dyn Fn(Progress),
     signal: &Signal,
 ) -> Result<Vec<u8>> {
-    let absolute = request(url, signal, Error::CheckpointUnreachable)?.url();
+    let absolute = request(url, Answer::Current, signal, Error::CheckpointUnreachable)?.url();
     let cacheable = cache && absolute.starts_with("http");
     let store = if cacheable { signal.race(Store::open()).await? } else { None };
+    let mut newer = None;
     if let Some(store) = &store
         && let Some(kept) = signal.race(store.get(&absolute)).await?
     {
-        match read(&kept, "verify", wanted, progress, signal).await {
-            Err(error @ (Error::Aborted | Error::OutOfMemory(_))) => return Err(error),
-            Err(_) => signal.race(store.remove(&absolute)).await?,
-            whole => return whole,
+        if wanted.is_none() {
+            newer = another(&absolute, &Validators::of(&kept), signal).await?;
+        }
+        if newer.is_none() {
+            match read(&kept, "verify", wanted, progress, signal).await {
+                Err(error @ (Error::Aborted | Error::OutOfMemory(_))) => return Err(error),
+                Err(_) => signal.race(store.remove(&absolute)).await?,
+                whole => return whole,
+            }
         }
     }
-    let response = get(url, signal, Error::CheckpointUnreachable).await?;
+    let response = match newer {
+        Some(response) => response,
+        None => get(url, Answer::Current, signal, Error::CheckpointUnreachable).await?,
+    };
     let mut bytes = read(&response, "download", wanted, progress, signal).await?;
     if let Some(store) = &store {
-        signal.race(store.put(&absolute, &mut bytes)).await?;
+        signal.race(store.put(&absolute, &mut bytes, &Validators::of(&response))).await?;
     }
     Ok(bytes)
+}
+
+/// What the server has at an address, unread, if it is another version than the one that is kept; none also if it does
+/// not say or does not answer.
+async fn another(url: &str, kept: &Validators, signal: &Signal) -> Result<Option<Response>> {
+    if kept.is_empty() {
+        return Ok(None);
+    }
+    // To another's server it is a question like any other, whose answer is left unread if the version is the same.
+    let condition = if is_own(url) { kept.condition() } else { None };
+    let answer = condition.as_ref().map_or(Answer::Current, Answer::If);
+    let request = request(url, answer, signal, Error::CheckpointUnreachable)?;
+    let answer = match send(&request, signal, Error::CheckpointUnreachable).await {
+        Ok(answer) => answer,
+        Err(Error::Aborted) => return Err(Error::Aborted),
+        Err(error) => {
+            log::warn!("{error}. The version that was kept is used");
+            return Ok(None);
+        }
+    };
+    let is_same = answer.status() == NOT_MODIFIED || kept.agree(&Validators::of(&answer));
+    if answer.ok() && !is_same {
+        return Ok(Some(answer));
+    }
+    if !is_same {
+        log::warn!("{url} has HTTP status {}. The version that was kept is used", answer.status());
+    }
+    cancel(&answer);
+    Ok(None)
 }
 
 async fn read(
@@ -247,7 +294,7 @@ impl<'a> Gather<'a> {
 
     fn finish(mut self) -> Result<Vec<u8>> {
         if let Some((hash, wanted)) = self.hash.take() {
-            let actual = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let actual = hex(&hash.finalize());
             if actual != wanted {
                 return Err(Error::CheckpointHash { expected: wanted.into(), actual });
             }
@@ -263,114 +310,4 @@ fn checked_hash(hash: &str) -> Result<String> {
         return Ok(hash.to_ascii_lowercase());
     }
     Err(Error::OptionInvalid("sha256 must be 64 hexadecimal digits".into()))
-}
-
-/// What becomes of a sentence about a fetch that failed: [`Error::CheckpointUnreachable`] or
-/// [`Error::ImageUnreachable`].
-type Unreachable = fn(String) -> Error;
-
-#[wasm_bindgen]
-extern "C" {
-    /// The scope's own `fetch`, a window's as well as a worker's.
-    #[wasm_bindgen(catch, js_name = fetch)]
-    fn global_fetch(request: &Request) -> std::result::Result<Promise, JsValue>;
-}
-
-fn request(url: &str, signal: &Signal, unreachable: Unreachable) -> Result<Request> {
-    let init = RequestInit::new();
-    // Ask whether the HTTP cache is current: an old copy would fail its hash for as long as it is kept.
-    init.set_cache(RequestCache::NoCache);
-    init.set_signal(signal.raw());
-    Request::new_with_str_and_init(url, &init)
-        .map_err(|exception| unreachable(format!("{} is no address ({})", shown(url), text(&exception))))
-}
-
-async fn get(url: &str, signal: &Signal, unreachable: Unreachable) -> Result<Response> {
-    let request = request(url, signal, unreachable)?;
-    let answer = match global_fetch(&request) {
-        Ok(promise) => signal.race(JsFuture::from(promise)).await?,
-        Err(exception) => Err(exception),
-    };
-    answer.map(JsCast::unchecked_into).map_err(|exception| {
-        unreachable(format!(
-            "{} gave no answer ({}). Check the connection and the address; if both are right, its server does \
-             not let this page read it (CORS): it must send Access-Control-Allow-Origin, or serve the page too",
-            shown(url),
-            text(&exception)
-        ))
-    })
-}
-
-/// The body of a good response; none if it is empty by nature.
-fn body(response: &Response, unreachable: Unreachable) -> Result<Option<ReadableStream>> {
-    let url = response.url();
-    let who = if url.is_empty() { "the response" } else { shown(&url) };
-    let status = response.status();
-    if !response.ok() {
-        let advice = match status {
-            0 => "the browser hides it from this page (CORS): fetch it without mode \"no-cors\"",
-            401 | 403 => "access is refused: check the rights on it, or sign the address",
-            404 | 410 => "there is nothing at this address: check it",
-            408 | 429 | 500..=599 => "the server is busy or broken: try again later",
-            _ => "open the address in a tab to see what it says",
-        };
-        return Err(unreachable(format!("{who} has HTTP status {status}; {advice}")));
-    }
-    if response.body_used() || response.body().is_some_and(|body| body.locked()) {
-        return Err(unreachable(format!("{who} was read before: pass a fresh one, or a clone()")));
-    }
-    Ok(response.body())
-}
-
-/// `Content-Length`, where it counts the bytes that will be read.
-fn content_length(response: &Response) -> Option<u64> {
-    let header = |name| response.headers().get(name).ok().flatten();
-    if header("content-encoding").is_some_and(|encoding| encoding != "identity") {
-        return None;
-    }
-    header("content-length")?.parse().ok()
-}
-
-/// Reads to the end, unless `take` refuses a chunk. A stream that is left early is cancelled: it would
-/// go on downloading.
-async fn drain(
-    stream: &ReadableStream,
-    signal: &Signal,
-    unreachable: Unreachable,
-    mut take: impl FnMut(&Uint8Array) -> Result<()>,
-) -> Result<()> {
-    let failed = |exception: JsValue| match is_abort(&exception) {
-        true => Error::Aborted,
-        false => unreachable(format!("the bytes stopped coming ({}): try again", text(&exception))),
-    };
-    let reader = Reader(ReadableStreamDefaultReader::new(stream).map_err(failed)?);
-    loop {
-        let part = signal.race(JsFuture::from(reader.0.read())).await?.map_err(failed)?;
-        if property(&part, "done").is_truthy() {
-            return Ok(());
-        }
-        let chunk = property(&part, "value");
-        if tag(&chunk) != "Uint8Array" {
-            return Err(unreachable("the stream holds something other than bytes (Uint8Array)".into()));
-        }
-        take(chunk.unchecked_ref())?;
-    }
-}
-
-struct Reader(ReadableStreamDefaultReader);
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let cancelled = JsFuture::from(self.0.cancel());
-        // A broken stream rejects it, and an unheard rejection would be an error on the console.
-        spawn_local(async { drop(cancelled.await) });
-    }
-}
-
-/// An address for a message: a `data:` one is long.
-fn shown(url: &str) -> &str {
-    match url.char_indices().nth(120) {
-        Some((end, _)) => &url[..end],
-        None => url,
-    }
 }

@@ -2,24 +2,26 @@
 
 use std::rc::Rc;
 
-use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array, Uint16Array, Uint32Array};
+use js_sys::{Array, Float32Array, Object, Promise, Reflect, Uint8Array, Uint16Array, Uint32Array};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
 
-use crate::image::Image;
-use crate::mask::{Channels, Rle, cutout, encode_label_png, encode_png, label_map, luma, overlay, polygons, rgba};
-use crate::{Error, Result, segment};
+use super::device::checked;
+use super::encoded::Encoded;
+use crate::export::{Ring, Rle, label_map, polygons, rgba};
+use crate::segment;
 
 /// One mask.
 #[wasm_bindgen]
 pub struct Mask {
     mask: segment::Mask,
-    image: Rc<Image>,
+    encoded: Rc<Encoded>,
 }
 
 impl Mask {
     /// Of a picture, which its cut-out and its overlay are made of.
-    pub(super) fn new(mask: segment::Mask, image: Rc<Image>) -> Self {
-        Mask { mask, image }
+    pub(super) fn new(mask: segment::Mask, encoded: Rc<Encoded>) -> Self {
+        Mask { mask, encoded }
     }
 }
 
@@ -43,7 +45,7 @@ impl Mask {
         self.mask.area
     }
 
-    /// `[x, y, width, height]`, original pixels.
+    /// The smallest box around the mask, `[x, y, width, height]`, original pixels; all zero for an empty mask.
     #[wasm_bindgen(getter)]
     pub fn bbox(&self) -> Vec<f64> {
         self.mask.bbox.map(f64::from).into()
@@ -58,18 +60,23 @@ impl Mask {
     /// Of the picture.
     #[wasm_bindgen(getter)]
     pub fn width(&self) -> u32 {
-        self.mask.frame.original.0
+        self.mask.runs.width()
     }
 
     /// Of the picture.
     #[wasm_bindgen(getter)]
     pub fn height(&self) -> u32 {
-        self.mask.frame.original.1
+        self.mask.runs.height()
     }
 
-    /// Low-res logits, row-major.
-    pub fn logits(&self) -> Float32Array {
-        Float32Array::from(&self.mask.logits[..])
+    /// Low-res logits, row-major; decoded again for a mask that came with others.
+    pub fn logits(&self) -> Promise {
+        // Nothing of the handle is borrowed: it may be freed meanwhile.
+        let (encoded, mask) = (self.encoded.clone(), self.mask.clone());
+        future_to_promise(async move {
+            let logits = checked(encoded.sam.logits(&encoded.embedding, &mask).await)?;
+            Ok(Float32Array::from(&logits[..]).into())
+        })
     }
 
     /// The pixels, eight to a byte, row-major, the most significant bit first, rows not padded.
@@ -79,7 +86,7 @@ impl Mask {
 
     /// The pixels, white where the mask is and transparent elsewhere.
     pub fn rgba(&self) -> js_sys::Uint8ClampedArray {
-        js_sys::Uint8ClampedArray::from(&rgba(&self.mask.bitmap())[..])
+        js_sys::Uint8ClampedArray::from(&rgba(&self.mask.runs)[..])
     }
 
     /// COCO's compressed run-length encoding, `{ size: [height, width], counts }`.
@@ -96,29 +103,18 @@ impl Mask {
         Uint32Array::from(&Rle::encode(&self.mask.bitmap()).counts[..])
     }
 
-    /// A PNG: `mask` (white on black), `cutout` (the picture, transparent outside) or `overlay` (the picture, coloured
-    /// inside).
+    /// A PNG, of a kind as [`Encoded::png`] has them.
     pub fn png(&self, kind: &str) -> Result<Uint8Array, JsValue> {
-        let bitmap = self.mask.bitmap();
-        let (channels, pixels) = match kind {
-            "mask" => (Channels::Luma, luma(&bitmap)),
-            "cutout" => (Channels::Rgba, cutout(&self.image, &bitmap)?),
-            "overlay" => (Channels::Rgb, overlay(&self.image, &[&self.mask])?),
-            _ => {
-                return Err(
-                    Error::OptionInvalid(format!("picture {kind:?}; it must be mask, cutout or overlay")).into()
-                );
-            }
-        };
-        Ok(Uint8Array::from(&encode_png(self.width(), self.height(), channels, &pixels)?[..]))
+        Ok(Uint8Array::from(&self.encoded.png(kind, std::slice::from_ref(&self.mask))?[..]))
     }
 
-    /// Outlines and holes, each a ring of `x, y` pairs in original pixels, simplified by `tolerance` pixels.
-    pub fn polygons(&self, tolerance: f32) -> Vec<Float32Array> {
+    /// The connected parts, each a list of rings of `x, y` pairs in original pixels, first its outline and then its holes,
+    /// simplified by `tolerance` pixels.
+    pub fn polygons(&self, tolerance: f32) -> Array {
+        let ring = |ring: Ring| JsValue::from(Float32Array::from(ring.as_flattened()));
         polygons(&self.mask.bitmap(), tolerance)
             .into_iter()
-            .flat_map(|polygon| std::iter::once(polygon.outline).chain(polygon.holes))
-            .map(|ring| Float32Array::from(ring.as_flattened()))
+            .map(|part| std::iter::once(part.outline).chain(part.holes).map(ring).collect::<Array>())
             .collect()
     }
 }
@@ -127,17 +123,13 @@ impl Mask {
 #[wasm_bindgen]
 pub struct Layers {
     masks: Vec<segment::Mask>,
-    image: Rc<Image>,
+    encoded: Rc<Encoded>,
 }
 
 impl Layers {
     /// None yet.
-    pub(super) fn new(image: Rc<Image>) -> Self {
-        Layers { masks: Vec::new(), image }
-    }
-
-    fn label_map(&self) -> Result<Vec<u16>> {
-        label_map(self.image.width(), self.image.height(), &self.masks)
+    pub(super) fn new(encoded: Rc<Encoded>) -> Self {
+        Layers { masks: Vec::new(), encoded }
     }
 }
 
@@ -151,18 +143,12 @@ impl Layers {
     /// For each pixel the number of its mask, from 1 in the order in which they were added, or 0; the smallest where
     /// several overlap. Row-major.
     pub fn labels(&self) -> Result<Uint16Array, JsValue> {
-        Ok(Uint16Array::from(&self.label_map()?[..]))
+        let (width, height) = self.encoded.embedding.frame().original;
+        Ok(Uint16Array::from(&label_map(width, height, &self.masks)?[..]))
     }
 
-    /// A PNG: `overlay` (the picture with every mask in a colour of its own, larger ones below) or `labels` (the label
-    /// map, grey, sixteen bits a pixel).
+    /// A PNG, of a kind as [`Encoded::png`] has them.
     pub fn png(&self, kind: &str) -> Result<Uint8Array, JsValue> {
-        let (width, height) = (self.image.width(), self.image.height());
-        let file = match kind {
-            "overlay" => encode_png(width, height, Channels::Rgb, &overlay(&self.image, &self.masks)?)?,
-            "labels" => encode_label_png(width, height, &self.label_map()?)?,
-            _ => return Err(Error::OptionInvalid(format!("picture {kind:?}; it must be overlay or labels")).into()),
-        };
-        Ok(Uint8Array::from(&file[..]))
+        Ok(Uint8Array::from(&self.encoded.png(kind, &self.masks)?[..]))
     }
 }

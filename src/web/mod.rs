@@ -4,20 +4,40 @@
 
 mod bindings;
 pub mod cache;
+mod canvas;
 pub mod decode;
 mod device;
+mod encoded;
 mod endpoint;
 pub mod error;
 pub mod fetch;
+mod header;
+mod http;
 pub mod js;
+#[cfg(feature = "webgpu")]
+mod kernels;
 mod mask;
+mod prompts;
+mod rows;
 pub mod signal;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
+#[cfg(feature = "webgpu")]
+unsafe extern "C" {
+    /// Made by the linker: runs what is registered with `inventory`, thousands of operations of cubecl's compiler among it.
+    /// While nobody calls it, the linker has every export call it first, `malloc` and the like included: 0.25 ms each time.
+    fn __wasm_call_ctors();
+}
+
 /// Runs once, when the module is instantiated.
 #[wasm_bindgen(start)]
 fn start() {
+    #[cfg(feature = "webgpu")]
+    // SAFETY: it takes and returns nothing, and is called here alone: once, before anything else of this module runs.
+    unsafe {
+        __wasm_call_ctors();
+    }
     // A panic and a shader that a driver refuses are only told here: to the console, where tests look for them.
     console_error_panic_hook::set_once();
     // A second logger is refused: it would be this one again.

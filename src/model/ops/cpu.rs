@@ -13,12 +13,16 @@ use math::gelu;
 
 mod attention;
 mod convolution;
+mod decoder;
 mod linear;
 mod math;
 
-pub use attention::{attend_image, attend_tokens, attention, window_attention};
+pub use attention::{attention, window_attention};
 pub use convolution::{bottleneck, conv3x3, depthwise3x3};
-pub use linear::{combine, layer_norm, linear};
+pub use decoder::{
+    attend_image, attend_self, attend_tokens, heads, mlp, project_cells, project_positions, project_tokens, upscale,
+};
+pub use linear::{combine, layer_norm, linear, norm_linear};
 
 /// Floats of output computed at a time: with its input, a tile fits the second-level cache.
 const TILE: usize = 32 * 1024;

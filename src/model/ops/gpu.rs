@@ -1,93 +1,78 @@
-//! The operations on burn-wgpu, as CubeCL kernels of our own.
+//! The operations on burn-wgpu, as kernels of our own.
 //!
 //! burn has kernels for most of this; these are here because of where they run. They need nothing beyond WebGPU's
-//! promises (no subgroups, no f16, no more than eight bindings and 128 MiB to each), so that every adapter runs the same
-//! arithmetic; they keep their sums in registers and meet at no barrier, which costs software adapters most; they fuse
-//! the activation and the residual; and they leave burn's general kernels out of the module that a page downloads.
+//! promises (no subgroups, no f16, no more than eight bindings and 128 MiB to each, 256 threads and 16 KiB of workgroup
+//! memory), so that every adapter runs them; they fuse what lies around a product (norm, convolution, activation,
+//! residual); and they leave burn's general kernels out of what a page compiles. How products are cut is a choice
+//! ([`tiles`]): the digits of two adapters differ in the last places, as the order of their sums does.
 
-mod attention;
-mod convolution;
-mod linear;
+mod decoder;
+mod kernel;
+mod maps;
+mod product;
+mod slabs;
+pub mod tiles;
+pub mod tuning;
 
 use burn::backend::Wgpu;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Device, Tensor};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::prelude::*;
 
-use super::{Activation, Bottleneck};
-
-pub use attention::{attention, window_attention};
-pub use convolution::{conv3x3, depthwise3x3};
-pub use linear::{combine, layer_norm, linear};
+pub use decoder::{
+    attend_image, attend_self, attend_tokens, heads, mlp, project_cells, project_positions, project_tokens, upscale,
+};
+use maps::depthwise;
+pub use maps::{depthwise3x3, layer_norm, window_attention};
+pub use product::{bottleneck, conv3x3, embed_pixels, linear, norm_linear};
+pub use slabs::Slabs;
 
 /// Numbers in a vector: channels come in multiples of four, and four floats are one load.
 const LANES: usize = 4;
-/// Threads in a workgroup.
-const CUBE: u32 = 64;
 
 /// Whether this tensor lives on burn-wgpu.
-#[cfg(feature = "cpu")]
 pub fn owns<const D: usize>(x: &Tensor<D>) -> bool {
     x.clone().try_into_primitive::<Wgpu>().is_ok()
 }
 
-/// A tensor's buffer, contiguous.
-fn buffer<const D: usize>(x: &Tensor<D>) -> CubeTensor {
-    let primitive = x.clone().try_into_primitive::<Wgpu>().expect("an operation's tensors share its device");
-    into_contiguous(primitive)
+/// Whether this is a device of burn-wgpu.
+pub fn is(device: &Device) -> bool {
+    // The only device of a module that has no other; else burn tells by a tensor alone.
+    !cfg!(feature = "cpu") || owns(&Tensor::<1>::empty([LANES], device))
 }
 
-/// A new tensor on the device of another.
+/// Runs `make`; what it allocates on the device has memory of exactly its size, which serves the next of that size after
+/// it. It does not go back to the driver: a browser gives that back when it collects garbage, some day.
+pub fn keeping<const D: usize, R: Send>(like: &Tensor<D>, make: impl FnOnce() -> R + Send) -> R {
+    let client = primitive(like).client;
+    client.memory_persistent_allocation((), |()| make())
+}
+
+/// Waits until a tensor is really there: its first number cannot be read before all of it has been computed.
+///
+/// # Errors
+/// What the device says.
+pub async fn finished<const D: usize>(x: &Tensor<D>) -> Result<(), String> {
+    let CubeTensor { client, handle, .. } = primitive(x);
+    let rest = handle.size_in_used() - size_of::<f32>() as u64;
+    client.read_async(vec![handle.offset_end(rest)]).await.map(drop).map_err(|error| error.to_string())
+}
+
+fn primitive<const D: usize>(x: &Tensor<D>) -> CubeTensor {
+    x.clone().try_into_primitive::<Wgpu>().expect("an operation's tensors share its device")
+}
+
+/// A tensor's buffer, contiguous.
+fn buffer<const D: usize>(x: &Tensor<D>) -> CubeTensor {
+    into_contiguous(primitive(x))
+}
+
+/// A new tensor of floats on the device of another.
 fn empty(like: &CubeTensor, shape: [usize; 3]) -> CubeTensor {
-    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), like.dtype)
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), DType::F32)
 }
 
 fn tensor(x: CubeTensor) -> Tensor<3> {
     Tensor::from_primitive::<Wgpu>(x)
-}
-
-/// Enough workgroups for `units` threads.
-fn cubes(like: &CubeTensor, units: usize) -> (CubeCount, CubeDim) {
-    let dim = CubeDim::new_1d(CUBE);
-    (cubecl::calculate_cube_count_elemwise(&like.client, units, dim), dim)
-}
-
-pub fn bottleneck(x: Tensor<3>, block: &Bottleneck) -> Tensor<3> {
-    let [h, w, _] = x.dims();
-    let y = linear(x.clone(), &block.expand, Activation::Gelu, None);
-    let y = convolution::depthwise(y, &block.depthwise, block.stride, Activation::Gelu);
-    let (function, residual) = if block.residual { (Activation::Gelu, Some(x)) } else { (Activation::None, None) };
-    let y = linear(y, &block.project, function, residual);
-    debug_assert_eq!(y.dims()[..2], [h.div_ceil(block.stride), w.div_ceil(block.stride)]);
-    y
-}
-
-/// An activation, on the device.
-#[cube]
-fn activate<N: Size>(x: Vector<f32, N>, #[comptime] function: Activation) -> Vector<f32, N> {
-    match comptime!(function) {
-        Activation::None => x,
-        Activation::Gelu => gelu::<N>(x),
-        Activation::Relu => x.max(Vector::new(0.0)),
-    }
-}
-
-/// The rational function of [`super::cpu`], for the same digits on every device: WGSL has no error function.
-#[cube]
-fn gelu<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
-    let t = x.max(Vector::new(-5.6)).min(Vector::new(5.6));
-    let u = t * t;
-    let p = Vector::new(2.171_047_9e-8) * u + Vector::new(6.590_534e-6);
-    let p = p * u + Vector::new(1.901_539e-4);
-    let p = p * u + Vector::new(4.805_412e-3);
-    let p = p * u + Vector::new(3.584_708_3e-2);
-    let p = p * u + Vector::new(3.989_419e-1);
-    let q = Vector::new(1.185_146_7e-6) * u + Vector::new(8.101_034e-5);
-    let q = q * u + Vector::new(2.003_347_7e-3);
-    let q = q * u + Vector::new(2.980_389_8e-2);
-    let q = q * u + Vector::new(2.565_180_7e-1);
-    let q = q * u + Vector::new(1.0);
-    x * (Vector::new(0.5) + t * p / q)
 }

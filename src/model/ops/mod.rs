@@ -1,29 +1,35 @@
-//! The eight operations that the network is made of, on channels-last tensors.
+//! The operations that the network is made of, on channels-last tensors.
 //!
 //! Every feature map is `[H, W, C]` and every token list `[B, L, C]`: a 1×1 convolution is then a matrix product, a
 //! LayerNorm2d is a LayerNorm, and nothing is transposed between the first pixel and the last logit.
 //!
-//! Each operation is written for burn-flex ([`cpu`]) and for burn-wgpu ([`gpu`]); the device of the tensor decides. What
-//! it means is written once more in burn's own tensor operations (`portable`), to which tests hold both.
+//! Each operation is written for burn-flex (`cpu`) and for burn-wgpu (`gpu`); the device of the tensor decides. What
+//! it means is written once more in burn's own tensor operations (`portable`), to which tests hold both. The encoder's
+//! are here, the decoder's steps in [`decoder`].
 
 #[cfg(feature = "cpu")]
 mod cpu;
+pub mod decoder;
 #[cfg(feature = "webgpu")]
-mod gpu;
+#[allow(missing_docs)] // its operations are those of this module and of `decoder`, which say what they do
+pub mod gpu;
+pub mod known;
 #[cfg(all(test, feature = "cpu"))]
 mod portable;
 
 #[cfg(not(any(feature = "cpu", feature = "webgpu")))]
 compile_error!("choose a device: the feature `cpu` (burn-flex) or `webgpu` (burn-wgpu)");
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// The function applied to the result of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
+    /// `x`.
     None,
     /// `x·Φ(x)` with the exact Gaussian distribution function, not the tanh approximation.
     Gelu,
+    /// `max(x, 0)`.
     Relu,
 }
 
@@ -56,6 +62,21 @@ pub struct Conv3x3 {
     pub bias: Tensor<1>,
 }
 
+/// The first convolution, which sees the photo.
+#[derive(Clone, Debug)]
+pub struct PixelConv {
+    /// Of three channels, normalised: what the CPU takes.
+    #[cfg(feature = "cpu")]
+    pub conv: Conv3x3,
+    /// Of four, whose last is nothing: what a GPU takes, which normalises by itself.
+    #[cfg(feature = "webgpu")]
+    pub packed: Conv3x3,
+    /// Of the channels, in units of a byte.
+    pub mean: [f32; 3],
+    /// The standard one of the channels, in units of a byte.
+    pub deviation: [f32; 3],
+}
+
 /// A depthwise 3×3 convolution with padding 1.
 #[derive(Clone, Debug)]
 pub struct Depthwise3x3 {
@@ -68,13 +89,18 @@ pub struct Depthwise3x3 {
 /// The shape shared by MBConv and PatchMerging: 1×1, GELU, depthwise 3×3, GELU, 1×1.
 #[derive(Clone, Debug)]
 pub struct Bottleneck {
+    /// 1×1, to the wide map.
     pub expand: Linear,
+    /// On the wide map.
     pub depthwise: Depthwise3x3,
+    /// 1×1, back.
     pub project: Linear,
     /// Of the depthwise convolution: 1 or 2.
     pub stride: usize,
     /// MBConv adds its input to the result and applies GELU to the sum; PatchMerging does neither.
     pub residual: bool,
+    /// The biases of the three one after another, as a kernel takes them that does all three.
+    pub biases: Tensor<1>,
 }
 
 /// What windowed attention needs besides queries, keys and values.
@@ -87,6 +113,68 @@ pub struct Window {
     /// The packed query, key and value of a padded cell, `[3·C]`: the reference pads with zeros before the LayerNorm,
     /// so a padded cell is the LayerNorm's bias, projected.
     pub pad: Tensor<1>,
+}
+
+/// Where weights are put on a device.
+pub struct Room {
+    device: Device,
+    #[cfg(feature = "webgpu")]
+    slabs: Option<gpu::Slabs>,
+}
+
+impl Room {
+    /// On a device.
+    pub fn new(device: &Device) -> Self {
+        Room {
+            device: device.clone(),
+            #[cfg(feature = "webgpu")]
+            slabs: gpu::is(device).then(|| gpu::Slabs::new(device)),
+        }
+    }
+
+    /// Puts values there.
+    pub fn place<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        #[cfg(feature = "webgpu")]
+        if let Some(slabs) = &self.slabs {
+            return slabs.place(values, shape);
+        }
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    }
+}
+
+/// Pixels on a device, in the form that its first convolution takes.
+pub enum Pixels {
+    /// `[S, S, 3]`, normalised.
+    Normalised(Tensor<3>),
+    /// `[S, S]`: four bytes each, red first, the last one 255 where there is a photo and 0 where there is only padding.
+    Packed(Tensor<2, Int>),
+}
+
+impl Pixels {
+    /// The resized photo's bytes `[height, width, 3]` on a device, padded to `side` to the right and below. `normalise`
+    /// makes the network's input of them, `[side, side, 3]`, where the device does not do so itself.
+    pub fn new(rgb: &[u8], width: usize, side: usize, device: &Device, normalise: impl FnOnce() -> Vec<f32>) -> Self {
+        #[cfg(feature = "webgpu")]
+        if gpu::is(device) {
+            let mut packed = vec![0i32; side * side];
+            for (to, from) in packed.chunks_exact_mut(side).zip(rgb.chunks_exact(3 * width)) {
+                for (to, [r, g, b]) in to.iter_mut().zip(from.as_chunks::<3>().0) {
+                    *to = i32::from_le_bytes([*r, *g, *b, 255]);
+                }
+            }
+            return Pixels::Packed(Tensor::from_data(TensorData::new(packed, [side, side]), device));
+        }
+        let _ = (rgb, width);
+        Pixels::Normalised(Tensor::from_data(TensorData::new(normalise(), [side, side, 3]), device))
+    }
+
+    /// The side.
+    pub fn dims(&self) -> [usize; 2] {
+        match self {
+            Pixels::Normalised(x) => [x.dims()[0], x.dims()[1]],
+            Pixels::Packed(x) => x.dims(),
+        }
+    }
 }
 
 /// Runs an operation on the device of the tensor.
@@ -102,6 +190,31 @@ macro_rules! on_device {
         return gpu::$name($($argument),*);
     }};
 }
+use on_device;
+
+/// Runs `make`; what it makes is kept for long. On a GPU it gets memory of its own size, instead of a page that was made for
+/// something larger.
+pub fn keeping<const D: usize, R: Send>(like: &Tensor<D>, make: impl FnOnce() -> R + Send) -> R {
+    #[cfg(feature = "webgpu")]
+    if gpu::owns(like) {
+        return gpu::keeping(like, make);
+    }
+    let _ = like;
+    make()
+}
+
+/// Waits until a tensor is really there.
+///
+/// # Errors
+/// What the device says.
+pub async fn finished<const D: usize>(x: &Tensor<D>) -> Result<(), String> {
+    #[cfg(feature = "webgpu")]
+    if gpu::owns(x) {
+        return gpu::finished(x).await;
+    }
+    let _ = x;
+    Ok(())
+}
 
 /// `activation(x·W + b + residual)`.
 ///
@@ -109,6 +222,14 @@ macro_rules! on_device {
 /// `x [B, L, in]`, `residual [B or 1, L, out]` → `[B, L, out]`
 pub fn linear(x: Tensor<3>, layer: &Linear, activation: Activation, residual: Option<Tensor<3>>) -> Tensor<3> {
     on_device!(x, linear(x, layer, activation, residual))
+}
+
+/// `activation(LayerNorm(x)·W + b)`.
+///
+/// # Shapes
+/// `x [B, L, in]` → `[B, L, out]`
+pub fn norm_linear(x: Tensor<3>, norm: &Norm, layer: &Linear, activation: Activation) -> Tensor<3> {
+    on_device!(x, norm_linear(x, norm, layer, activation))
 }
 
 /// `activation(LayerNorm(x))` over the last axis.
@@ -125,6 +246,21 @@ pub fn layer_norm(x: Tensor<3>, norm: &Norm, activation: Activation) -> Tensor<3
 /// `x [H, W, in]` → `[⌈H/stride⌉, ⌈W/stride⌉, out]`
 pub fn conv3x3(x: Tensor<3>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
     on_device!(x, conv3x3(x, conv, stride, activation))
+}
+
+/// `activation(conv(pixels) + b)`, 3×3, padding 1, stride 2.
+///
+/// # Shapes
+/// `[S, S]` pixels → `[S/2, S/2, out]`
+pub fn embed_pixels(pixels: Pixels, conv: &PixelConv, activation: Activation) -> Tensor<3> {
+    match pixels {
+        #[cfg(feature = "cpu")]
+        Pixels::Normalised(x) => cpu::conv3x3(x, &conv.conv, 2, activation),
+        #[cfg(feature = "webgpu")]
+        Pixels::Packed(x) => gpu::embed_pixels(x, conv, activation),
+        #[cfg(not(all(feature = "cpu", feature = "webgpu")))]
+        _ => unreachable!("pixels are made in the form that the only device takes"),
+    }
 }
 
 /// Depthwise `conv(x) + b`, 3×3, padding 1, stride 1.
@@ -150,74 +286,6 @@ pub fn bottleneck(x: Tensor<3>, block: &Bottleneck) -> Tensor<3> {
 /// `qkv [H, W, 3·C]`, packed per head as `[query | key | value]` → `[H, W, C]`
 pub fn window_attention(qkv: Tensor<3>, window: &Window) -> Tensor<3> {
     on_device!(qkv, window_attention(qkv, window))
-}
-
-/// `softmax(q·kᵀ / √d)·v` for each of `heads` heads, which lie side by side in the channels.
-///
-/// # Shapes
-/// `q [B, Lq, C]`, `k, v [B or 1, Lk, C]` → `[B, Lq, C]`; a batch of one in any of them is shared by all.
-pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tensor<3> {
-    on_device!(q, attention(q, k, v, heads))
-}
-
-/// Attention of tokens to an image's cells, whose keys have positions.
-///
-/// # Shapes
-/// `q [B, T, inner]`, `x [B or 1, L, C]`, `positions [1, L, inner]` → `[B, T, inner]`
-pub fn attend_image(
-    q: Tensor<3>,
-    x: Tensor<3>,
-    k: &Linear,
-    positions: Tensor<3>,
-    v: &Linear,
-    heads: usize,
-) -> Tensor<3> {
-    #[cfg(feature = "cpu")]
-    if cpu::owns(&q) && heads * q.dims()[1] < k.bias.dims()[0] {
-        return cpu::attend_image(q, x, k, positions, v, heads);
-    }
-    let k = linear(x.clone(), k, Activation::None, Some(positions));
-    let v = linear(x, v, Activation::None, None);
-    attention(q, k, v, heads)
-}
-
-/// The queries of an image's cells.
-pub enum Queries<'a> {
-    /// Projected before, `[B or 1, L, inner]`.
-    Known(Tensor<3>),
-    /// To be projected from the image, with positions `[1, L, inner]`.
-    Of(&'a Linear, Tensor<3>),
-}
-
-/// Attention of an image's cells to tokens; projected and added to the image.
-///
-/// # Shapes
-/// `x [B or 1, L, C]`, `k, v [B, T, inner]` → `[B, L, C]`
-pub fn attend_tokens(
-    x: Tensor<3>,
-    q: Queries<'_>,
-    k: Tensor<3>,
-    v: Tensor<3>,
-    out: &Linear,
-    heads: usize,
-) -> Tensor<3> {
-    #[cfg(feature = "cpu")]
-    if cpu::owns(&x) && heads * k.dims()[1] < k.dims()[2] {
-        return cpu::attend_tokens(x, q, k, v, out, heads);
-    }
-    let q = match q {
-        Queries::Known(q) => q,
-        Queries::Of(layer, positions) => linear(x.clone(), layer, Activation::None, Some(positions)),
-    };
-    linear(attention(q, k, v, heads), out, Activation::None, Some(x))
-}
-
-/// The masks of each prompt: its `weights` times the upscaled map, cell by cell.
-///
-/// # Shapes
-/// `weights [B, masks, C]`, `x [B, L, C]` → `[B, masks, L]`
-pub fn combine(weights: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
-    on_device!(x, combine(weights, x))
 }
 
 #[cfg(all(test, feature = "cpu"))]

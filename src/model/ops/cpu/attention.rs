@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::super::{Activation, Linear, Queries, Window};
+use super::super::{Activation, Linear, Window};
 use super::math::exp;
 use super::{Floats, Matrix, finish, for_chunks, product, sum, tensor, vectorised};
 
@@ -155,7 +155,7 @@ fn image_scores(absorbed: &[f32], x: &[f32], rows: &[f32], positions: &[f32], bi
 /// Attention of a few tokens to an image whose keys and values are never made: `q·(x·K)ᵀ` is `(q·Kᵀ)·xᵀ`, and
 /// `softmax·(x·V)` is `(softmax·x)·V`. With fewer rows of `heads·tokens` than a projection has columns, that is less work
 /// than projecting every cell.
-pub fn attend_image(
+pub fn attend_unprojected(
     q: Tensor<3>,
     x: Tensor<3>,
     k: &Linear,
@@ -192,9 +192,17 @@ pub fn attend_image(
     tensor(out, [batch, tokens, inner])
 }
 
+/// The queries of an image's cells.
+pub enum Queries<'a> {
+    /// Projected before, `[B or 1, L, inner]`.
+    Known(Tensor<3>),
+    /// To be projected from the image, with positions `[1, L, inner]`.
+    Of(&'a Linear, Tensor<3>),
+}
+
 /// Attention of an image to a few tokens, projected and added to the image: what is mixed for each cell is never made,
-/// and neither are queries that are not there yet; see [`attend_image`].
-pub fn attend_tokens(
+/// and neither are queries that are not there yet; see [`attend_unprojected`].
+pub fn attend_tokens_without_mixing(
     x: Tensor<3>,
     queries: Queries<'_>,
     k: Tensor<3>,

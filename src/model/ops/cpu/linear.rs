@@ -26,6 +26,10 @@ pub fn linear(x: Tensor<3>, layer: &Linear, activation: Activation, residual: Op
     tensor(out, [b, l, n])
 }
 
+pub fn norm_linear(x: Tensor<3>, norm: &Norm, layer: &Linear, activation: Activation) -> Tensor<3> {
+    linear(layer_norm(x, norm, Activation::None), layer, activation, None)
+}
+
 pub fn layer_norm(x: Tensor<3>, norm: &Norm, activation: Activation) -> Tensor<3> {
     let shape = x.dims();
     let c = shape[2];

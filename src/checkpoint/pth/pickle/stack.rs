@@ -1,12 +1,17 @@
 //! The machine's primitives: its stack and memo, and values read from the pickle's bytes. None trusts a length.
 
-use super::{Machine, Value};
+use super::{Machine, Value, opcode};
 use crate::Result;
 
 impl<'a> Machine<'a> {
     /// The lowest part of the stack that values may be taken from: what lies under a MARK is out of reach.
     pub(super) fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
+    }
+
+    /// The value on top, if it may be taken.
+    pub(super) fn top(&self) -> Option<Value<'a>> {
+        self.stack.get(self.floor()..).and_then(<[_]>::last).copied()
     }
 
     pub(super) fn pop(&mut self) -> Result<Value<'a>> {
@@ -49,17 +54,19 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// A little-endian two's complement number of up to eight bytes; none is 0.
+    /// A little-endian two's complement number; none is 0, and more than eight bytes are no size of anything here.
     pub(super) fn long(&mut self) -> Result<()> {
         let length = self.byte()?;
         let bytes = self.take(length.into())?;
         let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
         let mut wide = [if negative { 0xff } else { 0 }; 8];
-        match wide.get_mut(..bytes.len()) {
-            Some(low) => low.copy_from_slice(bytes),
-            None => return Err(self.wrong(&format!("a number of {length} bytes"))),
-        }
-        self.stack.push(Value::Int(i64::from_le_bytes(wide)));
+        self.stack.push(match wide.get_mut(..bytes.len()) {
+            Some(low) => {
+                low.copy_from_slice(bytes);
+                Value::Int(i64::from_le_bytes(wide))
+            }
+            None => Value::Plain,
+        });
         Ok(())
     }
 
@@ -67,13 +74,23 @@ impl<'a> Machine<'a> {
         let rest = self.pickle.get(self.at..).unwrap_or_default();
         let length = rest.iter().position(|&byte| byte == b'\n');
         let length = length.ok_or_else(|| self.wrong("a name that does not end"))?;
-        let line = self.text(u32::try_from(length).unwrap_or(u32::MAX))?;
+        let line = self.text(length)?;
         self.at += 1;
         Ok(line)
     }
 
-    pub(super) fn text(&mut self, length: u32) -> Result<&'a str> {
-        let bytes = self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+    /// The length before a text or bytes, of one, four or eight bytes itself.
+    pub(super) fn length(&mut self, op: u8) -> Result<usize> {
+        let length = match op {
+            opcode::SHORT_BINUNICODE | opcode::SHORT_BINBYTES => self.byte()?.into(),
+            opcode::BINUNICODE | opcode::BINBYTES => u32::from_le_bytes(self.array()?).into(),
+            _ => u64::from_le_bytes(self.array()?),
+        };
+        Ok(usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
+    pub(super) fn text(&mut self, length: usize) -> Result<&'a str> {
+        let bytes = self.take(length)?;
         std::str::from_utf8(bytes).map_err(|_| self.wrong("text that is not UTF-8"))
     }
 

@@ -1,16 +1,19 @@
 //! `.pth`: what `torch.save` writes since PyTorch 1.6, a zip holding one folder:
 //! `data.pkl` (the dict, naming storages), `data/<key>` (a storage's elements) and `byteorder`.
 
+mod archive;
+mod pickle;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::archive::{Archive, Entry};
 use super::limits;
-use super::pickle::{self, Record};
-use super::tensor_file::{Contents, View, element_count, invalid};
+use super::tensor::{Contents, View, element_count, invalid};
 use crate::Result;
+use archive::{Archive, Entry};
+use pickle::Record;
 
-/// Reads the dict and locates every tensor in the file.
+/// Reads the dict and locates every tensor of it in the file.
 pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
     let mut archive = Archive::open(bytes)?;
     let folder = folder(&archive)?;
@@ -25,12 +28,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
         .entry(&format!("{folder}/data.pkl"), limits::HEADER as u64)?
         .map(|entry| archive.bytes_of(&entry).to_vec())
         .unwrap_or_default();
-    let records = pickle::read(&pickle)?;
+    let found = pickle::read(&pickle)?;
 
-    let mut contents = Contents::default();
+    let mut contents = Contents { dicts: found.dicts, ..Contents::default() };
     // Storage by key, with how the pickle described it: several tensors may share one.
     let mut storages: HashMap<&str, (pickle::Storage<'_>, Entry)> = HashMap::new();
-    for (name, record) in &records {
+    for (name, record) in &found.tensors {
         let storage = record.storage;
         let (described, entry) = match storages.get(storage.key) {
             Some(known) => known.clone(),
@@ -44,7 +47,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
             return Err(invalid(format!("the storage of tensor {name:?} is described in two ways")));
         }
         let view = view(name, record, entry)?;
-        if contents.tensors.insert((*name).to_owned(), view).is_some() {
+        if contents.tensors.insert(name.clone(), view).is_some() {
             return Err(invalid(format!("tensor {name:?} is there twice")));
         }
     }
@@ -92,6 +95,15 @@ fn view(name: &str, record: &Record<'_>, entry: Entry) -> Result<View> {
             record.shape, record.strides, record.offset, record.storage.len
         ))
     })?;
+    // Memory that the file's bytes do not justify, but for the few that a repeated value may take.
+    let count = element_count(&record.shape).unwrap_or(usize::MAX);
+    if count > elements.len().max(limits::REPEATED) {
+        return Err(invalid(format!(
+            "tensor {name:?} of shape {:?} repeats {} elements: save it with `.contiguous()`",
+            record.shape,
+            elements.len()
+        )));
+    }
     // No overflow: the elements lie in the storage, and that in the file.
     let size = record.storage.dtype.size();
     let range = entry.range.start + elements.start * size..entry.range.start + elements.end * size;

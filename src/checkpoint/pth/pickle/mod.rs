@@ -1,25 +1,34 @@
-//! The pickle of a flat state dict, read as data.
+//! The pickle of a checkpoint, read as data.
 //!
 //! To Python a pickle is a program that may call anything. This reader is a stack machine with the opcodes that
-//! `torch.save` (pickle protocol 2) writes for a dict of tensors, and it knows a handful of names; for each it has an
-//! answer of its own, and whatever else a file asks for is refused by name. Nothing is called.
+//! `torch.save` writes for dicts of tensors and for the plain values that training scripts put beside them. It knows
+//! the [names](name) of what tensors, dicts and plain values are made by, and for each it has an answer of its own; a
+//! call of anything else is refused by name, and an object of a class stays a name. Nothing is called.
 //!
-//! Tuples and dicts live in arenas and values are indices into them, so that a value which holds itself is no loop, and
-//! dropping one no recursion. Every value costs at least a byte of pickle: memory is bounded by the pickle's length,
-//! which is bounded by [`limits::HEADER`].
+//! Values are indices into arenas, so that a value which holds itself is no loop, and dropping one no recursion. Every
+//! value costs at least a byte of pickle: memory is bounded by the pickle's length, which is bounded by
+//! [`limits::HEADER`].
 
+mod found;
+mod name;
 mod opcode;
 mod stack;
 
 use std::collections::HashMap;
 
-use super::limits;
-use super::tensor_file::{Dtype, invalid};
-use crate::Result;
+use crate::checkpoint::limits;
+use crate::checkpoint::tensor::{Dtype, invalid};
+use crate::{Error, Result};
+
+pub use found::Found;
+use name::{Call, Name};
+
+/// The pickle protocols that are read; torch.save writes 2 unless told otherwise.
+const PROTOCOLS: std::ops::RangeInclusive<u8> = 2..=5;
 
 /// A tensor as the pickle describes it: which elements of which storage.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Record<'a> {
+pub struct Record<'a> {
     pub storage: Storage<'a>,
     /// In elements, from the storage's first.
     pub offset: usize,
@@ -30,39 +39,11 @@ pub(super) struct Record<'a> {
 
 /// A storage: the file `data/<key>` beside the pickle.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Storage<'a> {
+pub struct Storage<'a> {
     pub key: &'a str,
     pub dtype: Dtype,
     /// In elements.
     pub len: usize,
-}
-
-/// What the pickle may name.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Global {
-    OrderedDict,
-    RebuildTensor,
-    Storage(Dtype),
-}
-
-impl Global {
-    fn named(module: &str, name: &str) -> Result<Self> {
-        Ok(match (module, name) {
-            ("collections", "OrderedDict") => Global::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
-            ("torch", "FloatStorage") => Global::Storage(Dtype::F32),
-            ("torch", "HalfStorage") => Global::Storage(Dtype::F16),
-            ("torch", "BFloat16Storage") => Global::Storage(Dtype::Bf16),
-            ("torch", "LongStorage") => Global::Storage(Dtype::I64),
-            _ => {
-                let shown: String = format!("{module}.{name}").chars().take(80).collect();
-                return Err(invalid(format!(
-                    "its pickle asks for {shown:?}, which a state dict of weights does not need: \
-                     save `model.state_dict()` alone, in float32, float16 or bfloat16"
-                )));
-            }
-        })
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,31 +52,39 @@ enum Value<'a> {
     Bool(bool),
     Int(i64),
     Str(&'a str),
-    Global(Global),
-    Storage(Storage<'a>),
+    /// A number or bytes that no tensor is described by, or a set of such: it only has to be somewhere.
+    Plain,
+    /// What is in it is not kept.
+    List,
     /// Indices into the machine's arenas.
+    Global(usize),
+    /// Of the class of that name; what is in it is not kept.
+    Object(usize),
+    Storage(usize),
     Tuple(usize),
     Dict(usize),
     Tensor(usize),
 }
 
-/// Reads `data.pkl`: the dict's names and tensors, in its order.
+/// Reads `data.pkl`.
 ///
 /// # Errors
-/// `CheckpointInvalid`, saying at which byte, for all that is not a flat dict of names and tensors.
-pub(super) fn read(pickle: &[u8]) -> Result<Vec<(&str, Record<'_>)>> {
+/// `CheckpointInvalid`, saying at which byte, for all that is not a dict in which tensors can be found.
+pub fn read(pickle: &[u8]) -> Result<Found<'_>> {
     let mut machine = Machine {
         pickle,
         at: 0,
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        names: Vec::new(),
+        storages: Vec::new(),
         tuples: Vec::new(),
         dicts: Vec::new(),
         tensors: Vec::new(),
     };
     let top = machine.run()?;
-    machine.state_dict(top)
+    machine.tensors_of(top)
 }
 
 struct Machine<'a> {
@@ -105,6 +94,8 @@ struct Machine<'a> {
     /// Heights of the stack at which a MARK stands.
     marks: Vec<usize>,
     memo: HashMap<u32, Value<'a>>,
+    names: Vec<Name<'a>>,
+    storages: Vec<Storage<'a>>,
     tuples: Vec<Vec<Value<'a>>>,
     dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
     tensors: Vec<Record<'a>>,
@@ -118,12 +109,18 @@ impl<'a> Machine<'a> {
             match op {
                 opcode::PROTO => {
                     let version = self.byte()?;
-                    if version != 2 {
-                        return Err(self.wrong(&format!("protocol {version}, torch.save writes 2")));
+                    if !PROTOCOLS.contains(&version) {
+                        return Err(self.wrong(&format!(
+                            "protocol {version}: save it anew with torch.save, which writes protocol 2"
+                        )));
                     }
                 }
+                // How many bytes to read ahead: all are there.
+                opcode::FRAME => drop(self.array::<8>()?),
                 opcode::STOP => return self.stop(),
                 opcode::MARK => self.marks.push(self.stack.len()),
+                opcode::POP => drop(self.pop()?),
+                opcode::POP_MARK => drop(self.pop_to_mark()?),
                 opcode::NONE => self.stack.push(Value::None),
                 opcode::NEWTRUE => self.stack.push(Value::Bool(true)),
                 opcode::NEWFALSE => self.stack.push(Value::Bool(false)),
@@ -140,10 +137,19 @@ impl<'a> Machine<'a> {
                     self.stack.push(Value::Int(value));
                 }
                 opcode::LONG1 => self.long()?,
-                opcode::BINUNICODE => {
-                    let length = u32::from_le_bytes(self.array()?);
+                opcode::BINFLOAT => {
+                    self.array::<8>()?;
+                    self.stack.push(Value::Plain);
+                }
+                opcode::SHORT_BINUNICODE | opcode::BINUNICODE | opcode::BINUNICODE8 => {
+                    let length = self.length(op)?;
                     let text = self.text(length)?;
                     self.stack.push(Value::Str(text));
+                }
+                opcode::SHORT_BINBYTES | opcode::BINBYTES | opcode::BINBYTES8 | opcode::BYTEARRAY8 => {
+                    let length = self.length(op)?;
+                    self.take(length)?;
+                    self.stack.push(Value::Plain);
                 }
                 opcode::EMPTY_TUPLE => self.push_tuple(Vec::new()),
                 opcode::TUPLE1 | opcode::TUPLE2 | opcode::TUPLE3 => {
@@ -153,6 +159,20 @@ impl<'a> Machine<'a> {
                 opcode::TUPLE => {
                     let items = self.pop_to_mark()?;
                     self.push_tuple(items);
+                }
+                opcode::EMPTY_LIST => self.stack.push(Value::List),
+                opcode::EMPTY_SET => self.stack.push(Value::Plain),
+                opcode::FROZENSET => {
+                    self.pop_to_mark()?;
+                    self.stack.push(Value::Plain);
+                }
+                opcode::APPEND => {
+                    self.pop()?;
+                    self.has_members()?;
+                }
+                opcode::APPENDS | opcode::ADDITEMS => {
+                    self.pop_to_mark()?;
+                    self.has_members()?;
                 }
                 opcode::EMPTY_DICT => self.push_dict(),
                 opcode::SETITEM => {
@@ -165,14 +185,23 @@ impl<'a> Machine<'a> {
                 }
                 opcode::GLOBAL => {
                     let (module, name) = (self.line()?, self.line()?);
-                    self.stack.push(Value::Global(Global::named(module, name)?));
+                    self.push_name(Name { module, name });
                 }
+                opcode::STACK_GLOBAL => match (self.pop()?, self.pop()?) {
+                    (Value::Str(name), Value::Str(module)) => self.push_name(Name { module, name }),
+                    _ => return Err(self.wrong("a name that is not text")),
+                },
                 opcode::REDUCE => self.reduce()?,
+                opcode::NEWOBJ => match (self.pop()?, self.pop()?) {
+                    (Value::Tuple(_), Value::Global(class)) => self.stack.push(Value::Object(class)),
+                    _ => return Err(self.wrong("an object of something that is no class")),
+                },
                 opcode::BUILD => self.build()?,
                 opcode::BINPERSID => {
                     let id = self.pop()?;
                     let storage = self.storage(id)?;
-                    self.stack.push(Value::Storage(storage));
+                    self.stack.push(Value::Storage(self.storages.len()));
+                    self.storages.push(storage);
                 }
                 opcode::BINPUT => {
                     let slot = self.byte()?.into();
@@ -180,6 +209,10 @@ impl<'a> Machine<'a> {
                 }
                 opcode::LONG_BINPUT => {
                     let slot = u32::from_le_bytes(self.array()?);
+                    self.put(slot)?;
+                }
+                opcode::MEMOIZE => {
+                    let slot = u32::try_from(self.memo.len()).unwrap_or(u32::MAX);
                     self.put(slot)?;
                 }
                 opcode::BINGET => {
@@ -193,7 +226,8 @@ impl<'a> Machine<'a> {
                 other => {
                     let shown = char::from(other).escape_default();
                     return Err(self.wrong(&format!(
-                        "opcode {other:#04x} ('{shown}'), which torch.save does not write for a state dict"
+                        "opcode {other:#04x} ('{shown}'), which torch.save does not write for weights and plain \
+                         values: save `model.state_dict()` alone"
                     )));
                 }
             }
@@ -208,49 +242,22 @@ impl<'a> Machine<'a> {
         Ok(top)
     }
 
-    /// The finished dict as names and tensors.
-    fn state_dict(self, top: Value<'a>) -> Result<Vec<(&'a str, Record<'a>)>> {
-        let Value::Dict(dict) = top else {
-            return Err(invalid("its pickle holds no dict of tensors: save `model.state_dict()`, not the model"));
-        };
-        let items = self.dicts.get(dict).map_or(&[][..], Vec::as_slice);
-        if items.len() > limits::TENSORS {
-            return Err(invalid(format!("it names {} tensors", items.len())));
-        }
-        let mut named = Vec::with_capacity(items.len());
-        for (key, value) in items {
-            let Value::Str(name) = *key else {
-                return Err(invalid("its pickle names a tensor by something other than text"));
-            };
-            let record = match *value {
-                Value::Tensor(tensor) => self.tensors.get(tensor),
-                _ => None,
-            };
-            let record = record.ok_or_else(|| {
-                let shown: String = name.chars().take(80).collect();
-                invalid(format!(
-                    "its entry {shown:?} is not a tensor: save the state dict alone, without a dict around it"
-                ))
-            })?;
-            limits::check_tensor(name, &record.shape)?;
-            named.push((name, record.clone()));
-        }
-        Ok(named)
-    }
-
-    /// Answers a call: an empty OrderedDict, or a tensor.
+    /// Answers a call: a dict, a tensor, or a value that is skipped.
     fn reduce(&mut self) -> Result<()> {
         let (arguments, callable) = (self.pop()?, self.pop()?);
+        let Value::Global(callable) = callable else {
+            return Err(self.wrong("a call of something that is not a name"));
+        };
+        let name = self.name(callable);
+        let call = name.call().ok_or_else(|| self.unknown(name))?;
         let arguments = self.items_of(arguments)?;
-        match (callable, arguments) {
-            (Value::Global(Global::OrderedDict), []) => {
-                self.push_dict();
-                Ok(())
-            }
+        match (call, arguments) {
+            (Call::OrderedDict, []) | (Call::DefaultDict, _) => self.push_dict(),
             (
-                Value::Global(Global::RebuildTensor),
+                Call::Tensor,
                 &[Value::Storage(storage), Value::Int(offset), shape, strides, Value::Bool(_), Value::Dict(hooks)],
-            ) if self.dicts.get(hooks).is_some_and(Vec::is_empty) => {
+            ) if self.items(hooks).is_empty() => {
+                let storage = *self.storages.get(storage).ok_or_else(|| self.wrong("a storage that is not there"))?;
                 let record = Record {
                     storage,
                     offset: self.size(offset)?,
@@ -259,24 +266,19 @@ impl<'a> Machine<'a> {
                 };
                 self.stack.push(Value::Tensor(self.tensors.len()));
                 self.tensors.push(record);
-                Ok(())
             }
-            _ => Err(self.wrong("a call that makes neither a dict nor a plain tensor")),
+            (Call::Parameter, &[tensor @ Value::Tensor(_), Value::Bool(_), ..]) => self.stack.push(tensor),
+            (Call::Plain, _) => self.stack.push(Value::Object(callable)),
+            _ => return Err(self.wrong("a call that makes neither a dict nor a plain tensor")),
         }
+        Ok(())
     }
 
-    /// A module's state dict carries `_metadata` (the versions of its layers): let it pass, unread.
+    /// Attributes are not kept: a module's state dict carries `_metadata`, the versions of its layers.
     fn build(&mut self) -> Result<()> {
-        let (state, target) = (self.pop()?, self.pop()?);
-        let fits = match (state, target) {
-            (Value::Dict(state), Value::Dict(_)) => {
-                let items = self.dicts.get(state).map_or(&[][..], Vec::as_slice);
-                matches!(items, [(Value::Str("_metadata"), Value::Dict(_))])
-            }
-            _ => false,
-        };
-        if !fits {
-            return Err(self.wrong("attributes other than a state dict's `_metadata`"));
+        let (_, target) = (self.pop()?, self.pop()?);
+        if !matches!(target, Value::Dict(_) | Value::Object(_)) {
+            return Err(self.wrong("attributes of something that has none"));
         }
         self.stack.push(target);
         Ok(())
@@ -286,31 +288,40 @@ impl<'a> Machine<'a> {
     /// was, not what it is.
     fn storage(&self, id: Value<'a>) -> Result<Storage<'a>> {
         match *self.items_of(id)? {
-            [
-                Value::Str("storage"),
-                Value::Global(Global::Storage(dtype)),
-                Value::Str(key),
-                Value::Str(_),
-                Value::Int(len),
-            ] => Ok(Storage { key, dtype, len: self.size(len)? }),
+            [Value::Str("storage"), Value::Global(kind), Value::Str(key), Value::Str(_), Value::Int(len)] => {
+                let kind = self.name(kind);
+                let dtype = kind.dtype().ok_or_else(|| self.unknown(kind))?;
+                Ok(Storage { key, dtype, len: self.size(len)? })
+            }
             _ => Err(self.wrong("a persistent id that is not a storage's")),
         }
     }
 
     fn set_items(&mut self, items: &[Value<'a>]) -> Result<()> {
         let (pairs, rest) = items.as_chunks::<2>();
-        let reachable = self.stack.get(self.floor()..).unwrap_or_default();
-        let dict = match reachable.last().copied() {
-            Some(Value::Dict(dict)) if rest.is_empty() => self.dicts.get_mut(dict),
-            _ => None,
-        };
-        match dict {
-            Some(dict) => {
-                dict.extend(pairs.iter().map(|&[key, value]| (key, value)));
+        match self.top() {
+            Some(Value::Dict(dict)) if rest.is_empty() => {
+                if let Some(dict) = self.dicts.get_mut(dict) {
+                    dict.extend(pairs.iter().map(|&[key, value]| (key, value)));
+                }
                 Ok(())
             }
-            None => Err(self.wrong("items for something that is not a dict")),
+            Some(Value::Object(_)) if rest.is_empty() => Ok(()),
+            _ => Err(self.wrong("items for something that is not a dict")),
         }
+    }
+
+    /// Members were put into the value on top, which are not kept.
+    fn has_members(&self) -> Result<()> {
+        match self.top() {
+            Some(Value::List | Value::Plain | Value::Object(_)) => Ok(()),
+            _ => Err(self.wrong("members for something that is neither a list nor a set")),
+        }
+    }
+
+    fn push_name(&mut self, name: Name<'a>) {
+        self.stack.push(Value::Global(self.names.len()));
+        self.names.push(name);
     }
 
     fn push_tuple(&mut self, items: Vec<Value<'a>>) {
@@ -321,6 +332,15 @@ impl<'a> Machine<'a> {
     fn push_dict(&mut self) {
         self.stack.push(Value::Dict(self.dicts.len()));
         self.dicts.push(Vec::new());
+    }
+
+    fn name(&self, name: usize) -> Name<'a> {
+        self.names.get(name).copied().unwrap_or(Name { module: "", name: "" })
+    }
+
+    /// The names and values of a dict, in the order in which they were set.
+    fn items(&self, dict: usize) -> &[(Value<'a>, Value<'a>)] {
+        self.dicts.get(dict).map_or(&[], Vec::as_slice)
     }
 
     fn items_of(&self, tuple: Value<'a>) -> Result<&[Value<'a>]> {
@@ -347,7 +367,16 @@ impl<'a> Machine<'a> {
         usize::try_from(value).map_err(|_| self.wrong(&format!("a size of {value}")))
     }
 
-    fn wrong(&self, what: &str) -> crate::Error {
+    fn wrong(&self, what: &str) -> Error {
         invalid(format!("its pickle has, by byte {}, {what}", self.at))
+    }
+
+    /// The refusal of a call or a storage that has no answer here.
+    fn unknown(&self, name: Name<'a>) -> Error {
+        invalid(format!(
+            "its pickle asks for {:?}, which a state dict of weights does not need: save `model.state_dict()` alone, \
+             in float32, float16 or bfloat16",
+            name.to_string()
+        ))
     }
 }

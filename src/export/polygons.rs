@@ -3,8 +3,8 @@
 //! The outlines run along the cracks between pixels, so they hold exactly the mask's pixels; then corners are
 //! left out as far as a tolerance allows (Douglas–Peucker).
 
-use super::Bitmap;
-use super::regions::Regions;
+use crate::mask::Bitmap;
+use crate::mask::Regions;
 
 /// A closed line of corners `[x, y]` in original pixels, where pixel (0, 0) covers 0..1 × 0..1; the last
 /// corner joins the first.
@@ -188,8 +188,8 @@ fn distance(point: [f64; 2], from: [f64; 2], to: [f64; 2]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bitmap::tests::any_mask;
     use super::*;
+    use crate::mask::any_mask;
     use proptest::prelude::*;
 
     /// The pixels whose centres lie inside an odd number of rings.

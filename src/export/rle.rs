@@ -2,8 +2,8 @@
 //!
 //! Uncompressed it is a list of run lengths; compressed, the string of COCO's `maskApi.c` (`rleToString`).
 
-use super::Bitmap;
 use crate::image::check_size;
+use crate::mask::Bitmap;
 use crate::{Error, Result};
 
 /// A mask as runs down the columns, left to right: background, mask, background… (the first may be 0).
@@ -167,8 +167,8 @@ fn paint(bitmap: &mut Bitmap, strip: u32, changes: &mut [u64]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bitmap::tests::any_mask;
     use super::*;
+    use crate::mask::any_mask;
     use proptest::prelude::*;
 
     #[test]
@@ -226,6 +226,34 @@ mod tests {
                 }
             }
             prop_assert_eq!(Rle::encode(&mask).counts, counts);
+        }
+
+        /// COCO's own way from run lengths to a box (`rleToBbox`, common/maskApi.c of cocodataset/cocoapi), which
+        /// `pycocotools.mask.toBbox` calls.
+        #[test]
+        fn boxes_are_cocos(mask in any_mask()) {
+            let rle = Rle::encode(&mask);
+            let [height, width] = rle.size;
+            let (mut left, mut right, mut top, mut bottom, mut first) = (width, 0, height, 0, 0);
+            let mut at = 0;
+            // An odd run at the end is background.
+            for (i, run) in rle.counts[..rle.counts.len() / 2 * 2].iter().enumerate() {
+                at += run;
+                let last = at - (i % 2) as u32;
+                let (x, y) = (last / height, last % height);
+                if i % 2 == 0 {
+                    first = x;
+                } else if first < x {
+                    (top, bottom) = (0, height - 1);
+                }
+                (left, right) = (left.min(x), right.max(x));
+                (top, bottom) = (top.min(y), bottom.max(y));
+            }
+            let expected = match rle.counts.len() {
+                0 | 1 => [0; 4],
+                _ => [left, top, right - left + 1, bottom - top + 1],
+            };
+            prop_assert_eq!(mask.bbox(), expected);
         }
 
         #[test]

@@ -8,8 +8,8 @@ use std::ops::Range;
 use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
-use super::limits;
-use super::tensor_file::{Source, invalid};
+use crate::checkpoint::limits;
+use crate::checkpoint::tensor::{Source, invalid};
 use crate::{Error, Result};
 
 /// Deflate cannot shrink anything further than this.
