@@ -7,8 +7,8 @@ import type { Fault, LogLine, TinySamMask } from "./fal/endpoint.js";
  * @internal
  */
 export interface EngineModule {
-  /** wasm-bindgen's initialiser: fetches the `.wasm` beside the module, and gives what that exports. */
-  default(): Promise<{ readonly memory: WebAssembly.Memory }>;
+  /** wasm-bindgen's initialiser: fetches and compiles the module and gives what that exports. */
+  default(from: { readonly module_or_path: string }): Promise<{ readonly memory: WebAssembly.Memory }>;
   readonly Engine: EngineClass;
 }
 
@@ -27,6 +27,8 @@ export interface EngineOptions {
   sha256?: string;
   cache?: boolean;
   forceSoftware?: boolean;
+  /** What the browser tells of the GPU: how products are cut is chosen by it until it is measured. */
+  adapter?: string;
 }
 
 /** @internal */
@@ -47,7 +49,8 @@ export interface Engine {
     onLog: (line: LogLine) => void,
     signal?: AbortSignal,
   ): Promise<{ png: Uint8Array; width: number; height: number; masks?: TinySamMask[] } | { detail: Fault[]; unreachable: boolean }>;
-  embed(image: string | Blob | ImageBitmap | ImageData | VideoFrame, size: number, signal?: AbortSignal): Promise<EngineEmbedding>;
+  embed(image: object | string, size: number, crop?: Float64Array, signal?: AbortSignal): Promise<EngineEmbedding>;
+  restore(bytes: Uint8Array, photo: object | string | undefined, signal?: AbortSignal): Promise<EngineEmbedding>;
   free(): void;
 }
 
@@ -56,7 +59,9 @@ export interface EngineEmbedding {
   readonly width: number;
   readonly height: number;
   readonly size: number;
-  segment(prompt: object, signal?: AbortSignal): Promise<EngineMask[]>;
+  readonly crop: Uint32Array;
+  toBytes(precision: string): Promise<Uint8Array>;
+  segment(prompts: object[], signal?: AbortSignal): Promise<EngineMask[]>;
   everything(options: object, onBatch: (batch: EngineBatch) => void, signal?: AbortSignal): Promise<EngineMask[]>;
   layers(): EngineLayers;
   free(): void;
@@ -66,7 +71,7 @@ export interface EngineEmbedding {
 export interface EngineLayers {
   add(mask: EngineMask): void;
   labels(): Uint16Array;
-  png(kind: "overlay" | "labels"): Uint8Array;
+  png(kind: "mask" | "cutout" | "overlay" | "labels"): Uint8Array;
   free(): void;
 }
 
@@ -86,12 +91,12 @@ export interface EngineMask {
   readonly point: Float64Array | undefined;
   readonly width: number;
   readonly height: number;
-  logits(): Float32Array;
+  logits(): Promise<Float32Array>;
   bits(): Uint8Array;
   rgba(): Uint8ClampedArray;
   rle(): { size: [number, number]; counts: string };
   counts(): Uint32Array;
   png(kind: "mask" | "cutout" | "overlay"): Uint8Array;
-  polygons(tolerance: number): Float32Array[];
+  polygons(tolerance: number): Float32Array[][];
   free(): void;
 }

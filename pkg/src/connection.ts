@@ -1,6 +1,5 @@
 import type { DeviceKind } from "./device.js";
 import { TinySamError, fromWire } from "./errors.js";
-import { openLocal } from "./local.js";
 import type { CallName, Calls, EmbeddingId, MaskId, Port, Request, Response } from "./protocol.js";
 
 /** What a call may bring along. */
@@ -17,37 +16,38 @@ interface Pending {
 }
 
 /**
- * The page's end of one engine: a worker from its start to its end, or the engine on the page's own thread.
- * When the engine dies, everything pending is rejected and the connection stays dead; host.ts opens the next.
+ * A line to an engine that has started: in a worker, or on the page's own thread.
+ * @internal
+ */
+export interface Line {
+  readonly port: Port;
+  /** Ends the engine. */
+  close(): void;
+  /** Resolves with the words of an exception that nobody caught. */
+  readonly crashed?: Promise<string>;
+}
+
+/**
+ * The page's end of one engine, from its start to its end. When the engine dies, everything pending is rejected and the
+ * connection stays dead; host.ts opens the next.
  * @internal
  */
 export class Connection {
-  readonly #port: Port;
-  readonly #stop: () => void;
+  readonly #kind: DeviceKind;
+  readonly #line: Line;
   readonly #onDeath: (reason: TinySamError) => void;
   readonly #pending = new Map<number, Pending>();
   #death: TinySamError | undefined;
   #lastCall = 0;
 
-  /** Starts a worker, or the engine here. `onDeath` is told once, unless {@link close} was called. */
-  constructor(kind: DeviceKind, inWorker: boolean, onDeath: (reason: TinySamError) => void) {
+  /** `onDeath` is told once, unless {@link close} was called. */
+  constructor(kind: DeviceKind, line: Line, onDeath: (reason: TinySamError) => void) {
+    this.#kind = kind;
+    this.#line = line;
     this.#onDeath = onDeath;
-    if (inWorker) {
-      const worker = startWorker(kind);
-      let spoke = false;
-      worker.addEventListener("message", () => (spoke = true), { once: true });
-      worker.addEventListener("error", (event) => this.#die(spoke ? crash(event.message) : notStarted(event)));
-      worker.addEventListener("messageerror", () => this.#die(crash("a message could not be read")));
-      this.#port = worker;
-      this.#stop = () => worker.terminate();
-      worker.addEventListener("message", (event) => this.#receive(event.data as Response));
-    } else {
-      const local = openLocal(kind);
-      this.#port = local.port;
-      this.#stop = local.close;
-      local.port.addEventListener("message", (event) => this.#receive(event.data as Response));
-      local.port.start();
-    }
+    line.port.addEventListener("message", (event) => this.#receive(event.data as Response));
+    line.port.start?.();
+    void line.crashed?.then((what) => this.#die(crash(what)));
   }
 
   /** Why this connection is dead, if it is. */
@@ -84,7 +84,7 @@ export class Connection {
   close(reason: TinySamError): void {
     if (this.#death !== undefined) return;
     this.#death = reason;
-    this.#stop();
+    this.#line.close();
     for (const pending of this.#pending.values()) pending.reject(reason);
     this.#pending.clear();
   }
@@ -96,7 +96,7 @@ export class Connection {
   }
 
   #send(request: Request, transfer: Transferable[] = []): void {
-    if (this.#death === undefined) this.#port.postMessage(request, transfer);
+    if (this.#death === undefined) this.#line.port.postMessage(request, transfer);
   }
 
   #receive(response: Response): void {
@@ -106,30 +106,18 @@ export class Connection {
     if ("event" in response) return pending.onEvent?.(response.event as never);
     this.#pending.delete(response.id);
     if ("value" in response) return pending.resolve(response.value as never);
-    pending.reject(fromWire(response.error));
-    // Embeddings on a lost GPU are gone, and the module cannot ask for another device: start over.
-    if (response.error.code === "device_lost") this.#die(fromWire(response.error));
+    const error = fromWire(response.error);
+    pending.reject(error);
+    if (this.#kind === "webgpu" && GPU_IS_GONE.has(error.code)) this.#die(error);
   }
 }
 
-function startWorker(kind: DeviceKind): Worker {
-  if (typeof Worker === "undefined") {
-    throw new TinySamError("unsupported", "there are no Web Workers here: tinysam runs in a browser");
-  }
-  // Bundlers look for exactly this form, with literals. webpack puts workers of one name into one file.
-  return kind === "webgpu"
-    ? new Worker(new URL("./worker-webgpu.js", import.meta.url), { type: "module", name: "tinysam-webgpu" })
-    : new Worker(new URL("./worker-cpu.js", import.meta.url), { type: "module", name: "tinysam-cpu" });
-}
+/**
+ * What a GPU does not recover from: what is on it is lost or wrong, and its runtime goes on with buffers that were never
+ * made. Nothing that it holds can be used again: start over.
+ */
+const GPU_IS_GONE = new Set<string>(["device_lost", "out_of_memory", "internal"]);
 
 function crash(what: string): TinySamError {
   return new TinySamError("crashed", `the engine crashed (${what}); its images and masks are gone: embed the photo again`);
-}
-
-function notStarted(event: ErrorEvent): TinySamError {
-  const why = event.message ? `: ${event.message}` : "";
-  return new TinySamError(
-    "unsupported",
-    `the worker did not start${why}. Are the package's worker-*.js files served, and does the page's CSP allow worker-src 'self' and 'wasm-unsafe-eval'?`,
-  );
 }

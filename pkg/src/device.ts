@@ -10,9 +10,23 @@ export interface DeviceChoice {
   readonly reason: string;
   /** The GPU's name as far as the browser tells it; absent on the CPU. */
   readonly adapter?: string;
-  /** True if that GPU is a program on the CPU, which is some eighty times slower than `cpu`. */
+  /** True if that GPU is a program on the CPU, which is many times slower than `cpu`. */
   readonly software: boolean;
 }
+
+/**
+ * What a GPU, or its module, may fail with that the CPU need not. `internal` is there what its driver complains of.
+ * @internal
+ */
+export const OF_THE_GPU: ReadonlySet<string> = new Set([
+  "device_unavailable",
+  "device_lost",
+  "out_of_memory",
+  "crashed",
+  "internal",
+  "module_unreachable",
+  "unsupported",
+]);
 
 /** How long a browser may take to answer; some drivers never do. */
 const PATIENCE_MS = 10_000;
@@ -49,33 +63,28 @@ function cpu(reason: string): DeviceChoice {
   return { kind: "cpu", reason, software: false };
 }
 
-/** Asks for an adapter and makes a device: `navigator.gpu` alone promises nothing. */
+/** Asks for an adapter and makes a device: `navigator.gpu` alone promises nothing. Whatever is odd there is no WebGPU. */
 async function probe(): Promise<{ adapter: string; software: boolean } | { missing: string }> {
-  const gpu = globalThis.navigator?.gpu;
-  if (gpu === undefined) return { missing: "this browser has no WebGPU" };
-  let adapter: GPUAdapter | null;
+  let name: string | undefined;
   try {
-    adapter = await patiently(gpu.requestAdapter({ powerPreference: "high-performance" }));
-  } catch (error) {
-    return { missing: `WebGPU gave no adapter (${text(error)})` };
-  }
-  if (adapter === null) return { missing: "WebGPU has no adapter on this machine" };
-  const name = adapterName(adapter.info);
-  try {
+    const gpu = globalThis.navigator?.gpu as GPU | null | undefined;
+    if (!gpu) return { missing: "this browser has no WebGPU" };
+    const adapter = await patiently(gpu.requestAdapter({ powerPreference: "high-performance" }));
+    if (!adapter) return { missing: "WebGPU has no adapter on this machine" };
+    const info = adapter.info as Partial<GPUAdapterInfo> | null | undefined;
+    name = adapterName(info);
     (await patiently(adapter.requestDevice())).destroy();
+    return { adapter: name, software: info?.isFallbackAdapter === true || SOFTWARE.test(name) };
   } catch (error) {
-    return { missing: `the WebGPU adapter (${name}) refused a device (${text(error)})` };
+    const what = name === undefined ? "WebGPU gave no adapter" : `the WebGPU adapter (${name}) refused a device`;
+    return { missing: `${what} (${text(error)})` };
   }
-  // Nothing here is timed, but burn's runtime (cubecl-wgpu 0.11) panics in WebAssembly without this feature.
-  if (!adapter.features.has("timestamp-query")) {
-    return { missing: `the WebGPU adapter (${name}) has no timestamp queries, without which the runtime does not start` };
-  }
-  return { adapter: name, software: adapter.info.isFallbackAdapter || SOFTWARE.test(name) };
 }
 
-function adapterName(info: GPUAdapterInfo): string {
-  const parts = [info.vendor, info.architecture, info.device, info.description];
-  return parts.filter((part) => part !== "").join(" ") || "unnamed";
+/** All that the browser tells of an adapter. Some tell nothing: Chrome before 127 has no `info`. */
+function adapterName(info: Partial<GPUAdapterInfo> | null | undefined): string {
+  const parts: unknown[] = [info?.vendor, info?.architecture, info?.device, info?.description];
+  return parts.filter((part) => typeof part === "string" && part !== "").join(" ") || "unnamed";
 }
 
 function text(error: unknown): string {

@@ -4,7 +4,11 @@
  * - `crashed`: the worker died; the next `embed` gets a fresh one with the weights loaded again.
  * - `superseded`: a newer `latest` prompt took this one's place before it started.
  * - `released`: the handle was freed.
- * - `unsupported`: this environment lacks something, such as Web Workers or WebAssembly.
+ * - `unsupported`: this environment lacks something, such as Web Workers or WebAssembly, or forbids it.
+ * - `pixels_protected`: the browser gives noise for a picture's pixels, to protect its user (Tor, LibreWolf,
+ *   `resistFingerprinting`).
+ * - `embedding_invalid`, `embedding_mismatch`: bytes that are no saved image, or one of another checkpoint or photo.
+ * - `module_unreachable`: the engine's own WebAssembly could not be fetched, or is not what was served in its place.
  */
 export type ErrorCode =
   | "checkpoint_invalid"
@@ -14,6 +18,9 @@ export type ErrorCode =
   | "image_unreachable"
   | "image_invalid"
   | "image_too_large"
+  | "pixels_protected"
+  | "embedding_invalid"
+  | "embedding_mismatch"
   | "prompt_invalid"
   | "option_invalid"
   | "device_unavailable"
@@ -24,7 +31,8 @@ export type ErrorCode =
   | "crashed"
   | "superseded"
   | "released"
-  | "unsupported";
+  | "unsupported"
+  | "module_unreachable";
 
 /** Every error of this package: a sentence that says what to do next, and a stable {@link code}. */
 export class TinySamError extends Error {
@@ -49,6 +57,18 @@ export function aborted(signal?: AbortSignal): TinySamError {
 /** @internal */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw aborted(signal);
+}
+
+/**
+ * Pixels of another origin, shown without CORS, may not leave the element that shows them.
+ * @internal
+ */
+export function tainted(cause: unknown): TinySamError {
+  return new TinySamError(
+    "image_unreachable",
+    'this picture comes from another origin that has not allowed reading it: load it with crossorigin="anonymous", or give its bytes',
+    { cause },
+  );
 }
 
 /**

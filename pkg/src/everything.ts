@@ -8,16 +8,20 @@ export interface EverythingProgress {
   readonly total: number;
 }
 
+/** So many candidates wait for a loop that has not begun: of hundreds of thousands the pixels would be gigabytes. */
+const WAITING = 1000;
+
 /**
- * A running `everything`. Iterating gives masks as each batch of points is decoded, candidates that later
- * masks may still displace; awaiting gives the final set, best first. Both may be used on one run. Leaving the
+ * A running `everything`. Iterating gives masks as each batch of points is decoded, candidates that later masks may still
+ * displace; {@link masks} is the final set, best first. Both may be used on one run, which is iterated once. Leaving the
  * loop early stops the run.
  *
  * The candidates and the final masks are separate handles: free each of them. Candidates that no loop took are
- * freed when the run ends.
+ * freed when the run ends; while no loop has begun, only the last thousand are kept.
  */
-export class Everything implements AsyncIterable<Mask>, PromiseLike<Mask[]> {
-  readonly #final: Promise<Mask[]>;
+export class Everything implements AsyncIterable<Mask> {
+  /** The final masks, best first, when the run is done. It fails as the run does. */
+  readonly masks: Promise<Mask[]>;
   readonly #stop: () => void;
   readonly #candidates: Mask[] = [];
   #progress: EverythingProgress = { done: 0, total: 0 };
@@ -28,9 +32,10 @@ export class Everything implements AsyncIterable<Mask>, PromiseLike<Mask[]> {
   /** @internal */
   constructor(run: (onBatch: (masks: Mask[], progress: EverythingProgress) => void) => Promise<Mask[]>, stop: () => void) {
     this.#stop = stop;
-    this.#final = run((masks, progress) => {
+    this.masks = run((masks, progress) => {
       this.#progress = progress;
       this.#candidates.push(...masks);
+      if (!this.#iterated) this.#freeCandidates(this.#candidates.length - WAITING);
       this.#wake();
     }).finally(() => {
       this.#ended = true;
@@ -38,7 +43,7 @@ export class Everything implements AsyncIterable<Mask>, PromiseLike<Mask[]> {
       this.#wake();
     });
     // Whoever only iterates gets the error there; it is no unhandled rejection then.
-    this.#final.catch(() => undefined);
+    this.masks.catch(() => undefined);
   }
 
   /** How far the run has come. */
@@ -46,11 +51,9 @@ export class Everything implements AsyncIterable<Mask>, PromiseLike<Mask[]> {
     return this.#progress;
   }
 
-  then<A = Mask[], B = never>(
-    onFulfilled?: ((masks: Mask[]) => A | PromiseLike<A>) | null,
-    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    return this.#final.then(onFulfilled, onRejected);
+  /** Frameworks make a proxy of no object but those that are plain. */
+  get [Symbol.toStringTag](): string {
+    return "Everything";
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Mask, void, undefined> {
@@ -61,14 +64,14 @@ export class Everything implements AsyncIterable<Mask>, PromiseLike<Mask[]> {
         if (this.#ended) break;
         await new Promise<void>((resolve) => (this.#wake = resolve));
       }
-      await this.#final;
+      await this.masks;
     } finally {
       if (!this.#ended) this.#stop();
       this.#freeCandidates();
     }
   }
 
-  #freeCandidates(): void {
-    for (const mask of this.#candidates.splice(0)) mask.free();
+  #freeCandidates(count = this.#candidates.length): void {
+    for (const mask of this.#candidates.splice(0, Math.max(0, count))) mask.free();
   }
 }

@@ -1,15 +1,21 @@
+import { assetsOf, howToServe } from "./assets.js";
 import { Connection } from "./connection.js";
-import { chooseDevice, type DeviceChoice, type DeviceKind } from "./device.js";
+import { OF_THE_GPU, chooseDevice, type DeviceChoice, type DeviceKind } from "./device.js";
 import { TinySamError, aborted, throwIfAborted } from "./errors.js";
 import { Lane } from "./lane.js";
+import { openLocal } from "./local.js";
 import type { EngineRecord } from "./protocol.js";
+import { notServed } from "./served.js";
+import { startWorker, type WorkerMaker } from "./start.js";
 import type { Progress } from "./types.js";
 import type { PreparedWeights } from "./weights.js";
 
 /** What a host needs to start an engine, and to start it again. */
 export interface HostOptions {
   readonly preference: "auto" | DeviceKind;
-  readonly inWorker: boolean;
+  readonly worker: boolean | WorkerMaker;
+  /** The folder of the package's files, where an application names it. */
+  readonly assets: string | URL | undefined;
   readonly weights: PreparedWeights;
   readonly cache: boolean;
 }
@@ -21,12 +27,9 @@ interface Running {
   readonly record: EngineRecord;
 }
 
-/** Failures of WebGPU after which `auto` goes on with the CPU. */
-const TRY_CPU_AFTER = new Set(["device_unavailable", "device_lost", "out_of_memory", "crashed"]);
-
 /**
  * Keeps one engine running: starts it, and after a crash starts another with the same weights for the next
- * call that needs one.
+ * call that needs one. Where a GPU failed a call and the choice was ours, the other one is on the CPU.
  * @internal
  */
 export class Host {
@@ -35,6 +38,8 @@ export class Host {
   readonly #options: HostOptions;
   #running: Running | undefined;
   #starting: Promise<Running> | undefined;
+  /** How a GPU failed in the middle of a call. It would fail the next one, too: under `auto` it is left for the CPU. */
+  #failedGpu: TinySamError | undefined;
   #released: TinySamError | undefined;
 
   constructor(options: HostOptions) {
@@ -76,31 +81,51 @@ export class Host {
   }
 
   async #open(onProgress?: (progress: Progress) => void, signal?: AbortSignal): Promise<Running> {
-    const choice = await chooseDevice(this.#options.preference);
+    const { preference } = this.#options;
+    if (preference === "auto" && this.#failedGpu !== undefined) {
+      const reason = `the GPU failed (${this.#failedGpu.message}), so the CPU is used`;
+      return (this.#running = await this.#connect({ kind: "cpu", reason, software: false }, onProgress, signal));
+    }
+    const choice = await chooseDevice(preference);
     throwIfAborted(signal);
     try {
       return (this.#running = await this.#connect(choice, onProgress, signal));
     } catch (error) {
-      const retry = this.#options.preference === "auto" && choice.kind === "webgpu";
-      if (!retry || !(error instanceof TinySamError) || !TRY_CPU_AFTER.has(error.code)) throw error;
+      const retry = preference === "auto" && choice.kind === "webgpu";
+      if (!retry || !(error instanceof TinySamError) || !OF_THE_GPU.has(error.code)) throw error;
       const reason = `WebGPU did not start (${error.message}), so the CPU is used`;
       return (this.#running = await this.#connect({ kind: "cpu", reason, software: false }, onProgress, signal));
     }
   }
 
   async #connect(device: DeviceChoice, onProgress?: (progress: Progress) => void, signal?: AbortSignal): Promise<Running> {
-    const connection = new Connection(device.kind, this.#options.inWorker, (reason) => this.lane.fail(reason));
+    const { weights, cache, worker, assets } = this.#options;
+    const { kind } = device;
+    const files = assetsOf(kind, assets);
+    const script = worker === true ? { address: files.worker, howToServe: () => howToServe(kind, assets) } : worker;
+    const line = script === false ? openLocal(kind, files.wasm) : await startWorker(kind, script, signal);
+    let started = false;
+    const connection = new Connection(kind, line, (reason) => {
+      if (started && kind === "webgpu") this.#failedGpu = reason;
+      this.lane.fail(reason);
+    });
     // Ending the engine is the surest stop: nothing half-loaded stays.
     const stop = () => connection.close(aborted(signal));
     signal?.addEventListener("abort", stop, { once: true });
     try {
-      const { weights, cache } = this.#options;
-      const args = { weights, cache, forceSoftware: device.software };
+      const adapter = device.adapter === undefined ? {} : { adapter: device.adapter };
+      const args = { wasm: files.wasm, weights, cache, forceSoftware: device.software, ...adapter };
       const record = await connection.call("load", args, onProgress ? { onEvent: onProgress } : {});
+      started = true;
       return { connection, device, record };
     } catch (error) {
       connection.close(error as TinySamError);
-      throw error;
+      if (!(error instanceof TinySamError) || error.code !== "module_unreachable") throw error;
+      const fault = await notServed(files.wasm);
+      const advice = fault
+        ? `${files.wasm} ${fault}: ${howToServe(kind, assets)}`
+        : `is the page online, does its connect-src allow ${files.wasm}, and if that is another origin, does it send CORS headers?`;
+      throw new TinySamError(error.code, `${error.message}: ${advice}`, { cause: error });
     } finally {
       signal?.removeEventListener("abort", stop);
     }

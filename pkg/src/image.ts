@@ -1,33 +1,21 @@
+import { EVERYTHING, SAVE, SEGMENT, type EverythingRunOptions, type SaveOptions } from "./calls.js";
 import type { Connection } from "./connection.js";
 import { dispose } from "./dispose.js";
 import { TinySamError } from "./errors.js";
 import { Everything, type EverythingProgress } from "./everything.js";
-import type { Lane } from "./lane.js";
+import type { Lease } from "./lease.js";
 import { Mask } from "./mask.js";
+import { checkNames, defined } from "./options.js";
+import { plainPrompts, type PlainPrompt } from "./prompts.js";
 import type { BatchRecord, EmbeddingId, EmbeddingRecord, MaskId, MaskRecord } from "./protocol.js";
-import type { EverythingOptions, LayersKind, Prompt } from "./types.js";
+import { toCoco, toGeoJSON, toLabelme, toYolo, type Coco, type CocoOptions, type GeoJSONMasks, type Labelme, type RecordOptions } from "./records.js";
+import { follow } from "./signals.js";
+import type { Box, LayersKind, Owned, Prompt, SegmentOptions } from "./types.js";
 
 /** Frees embeddings that were forgotten; a safety net, for collection may come late or never. */
-const forgotten = new FinalizationRegistry<{ connection: Connection; id: EmbeddingId }>(({ connection, id }) =>
+const forgotten = typeof FinalizationRegistry === "undefined" ? undefined : new FinalizationRegistry<{ connection: Connection; id: EmbeddingId }>(({ connection, id }) =>
   connection.freeEmbedding(id),
 );
-
-/** How to run one prompt. */
-export interface SegmentOptions {
-  readonly signal?: AbortSignal;
-  /**
-   * Newest wins, for prompts that follow a pointer: if another such prompt of this image still waits, it is
-   * rejected with `superseded`, and no queue builds up.
-   */
-  readonly latest?: boolean;
-}
-
-/** How to run `everything`. */
-export interface EverythingRunOptions extends EverythingOptions {
-  readonly signal?: AbortSignal;
-  /** Called after each batch of points. */
-  readonly onProgress?: (progress: EverythingProgress) => void;
-}
 
 /** A picture that the encoder has seen: as many prompts as one likes, each for a fraction of its price. */
 export class SamImage {
@@ -36,21 +24,29 @@ export class SamImage {
   readonly height: number;
   /** The side at which the network saw it. */
   readonly size: number;
+  /** What of it the network saw, in pixels of the original image: the whole, unless `embed` was told otherwise. */
+  readonly crop: Box;
 
-  readonly #lane: Lane;
+  readonly #lease: Lease;
   readonly #connection: Connection;
   readonly #id: EmbeddingId;
   #freed = false;
 
   /** @internal */
-  constructor(lane: Lane, connection: Connection, record: EmbeddingRecord) {
+  constructor(lease: Lease, connection: Connection, record: EmbeddingRecord) {
     this.width = record.width;
     this.height = record.height;
     this.size = record.size;
-    this.#lane = lane;
+    this.crop = record.crop;
+    this.#lease = lease;
     this.#connection = connection;
     this.#id = record.id;
-    forgotten.register(this, { connection, id: record.id }, this);
+    forgotten?.register(this, { connection, id: record.id }, this);
+  }
+
+  /** Frameworks make a proxy of no object but those that are plain. */
+  get [Symbol.toStringTag](): string {
+    return "SamImage";
   }
 
   /**
@@ -59,26 +55,35 @@ export class SamImage {
    *
    * @throws `prompt_invalid`, `aborted`, `superseded`, `released`, `crashed`, `device_lost`, `out_of_memory`
    */
-  segment(prompt: Prompt, options: SegmentOptions = {}): Promise<Mask[]> {
-    return this.#segment(prompt, undefined, options);
-  }
-
-  /** @internal */
-  refineFrom(refine: MaskId, prompt: Prompt, options: SegmentOptions): Promise<Mask[]> {
-    return this.#segment(prompt, refine, options);
+  segment(prompt: Prompt, options?: SegmentOptions): Promise<Mask[]>;
+  /**
+   * Segments several objects in one call: for each prompt, of whatever kind, the masks that it alone would have given,
+   * in the prompts' order. All are checked before the first is decoded.
+   */
+  segment<const Prompts extends readonly Prompt[]>(prompts: Prompts, options?: SegmentOptions): Promise<{ -readonly [Place in keyof Prompts]: Mask[] }>;
+  async segment(asked: Prompt | readonly Prompt[], options: SegmentOptions = {}): Promise<Mask[] | Mask[][]> {
+    checkNames<SegmentOptions>(options, SEGMENT, "the options of segment");
+    if (!isList(asked)) return this.#segment(plainPrompts(asked), undefined, options);
+    const prompts = Array.from(asked, plainPrompts);
+    const masks = await this.#segment(prompts.flat(), undefined, options);
+    return prompts.map((each) => masks.splice(0, each.reduce((sum, prompt) => sum + masksOf(prompt), 0)));
   }
 
   /**
    * Segments everything in the picture by the paper's hierarchical grid: a coarse grid of points, then a finer
-   * one where the first left doubts. Iterate for masks as they come, await for the final set.
+   * one where the first left doubts. Iterate for masks as they come; the final set is its `masks`.
    *
-   * @throws `option_invalid`, `aborted`, `released`, `crashed`, `device_lost`, `out_of_memory`
+   * Both fail with `option_invalid`, `aborted`, `released`, `crashed`, `device_lost`, `out_of_memory`.
+   *
+   * @throws `option_invalid` for an option that there is not
    */
   everything(options: EverythingRunOptions = {}): Everything {
+    checkNames<EverythingRunOptions>(options, EVERYTHING, "the options of everything");
     const { signal, onProgress, ...rest } = options;
     const stop = new AbortController();
-    const stopped = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
-    const run = (onBatch: (masks: Mask[], progress: EverythingProgress) => void) => {
+    const stopped = stop.signal;
+    const part = follow(stop, signal);
+    const run = (onBatch: (masks: Mask[], progress: EverythingProgress) => void): Promise<Mask[]> => {
       const onEvent = ({ masks, done, total }: BatchRecord) => {
         // Batches on their way when the run was stopped are nobody's.
         if (stopped.aborted) return this.#freeRecords(masks);
@@ -89,9 +94,21 @@ export class SamImage {
         () => this.#connection.call("everything", { embedding: this.#id, options: defined(rest) }, { signal: stopped, onEvent }),
         (records) => this.#masks(records),
         { signal: stopped },
-      );
+      ).finally(part);
     };
     return new Everything(run, () => stop.abort());
+  }
+
+  /**
+   * The image as bytes, for {@link TinySam.restore}: kept, or sent, it need not be encoded again. The photo is not in it.
+   *
+   * @throws `option_invalid`, `released`, `crashed`, `device_lost`
+   */
+  async toBytes(options: SaveOptions = {}): Promise<Owned<Uint8Array>> {
+    checkNames<SaveOptions>(options, SAVE, "the options of toBytes");
+    const { precision = "f16" } = options;
+    this.#check();
+    return this.#lease.host.lane.run({ start: () => this.#connection.call("save", { embedding: this.#id, precision }) });
   }
 
   /**
@@ -100,25 +117,50 @@ export class SamImage {
    *
    * @throws `option_invalid` for a mask of another engine, `released`, `crashed`
    */
-  async toLabelMap(masks: readonly Mask[]): Promise<Uint16Array<ArrayBuffer>> {
+  async toLabelMap(masks: readonly Mask[]): Promise<Owned<Uint16Array>> {
     return this.#connection.call("labels", { embedding: this.#id, masks: this.#ids(masks) });
   }
 
   /**
    * A PNG of several masks at original size, the same bytes each time.
    *
-   * @throws as {@link toLabelMap}
+   * @throws as {@link toLabelMap}; `option_invalid` for a picture with the photo in it of an image that was restored
+   * without its photo
    */
   async toBlob(masks: readonly Mask[], kind: LayersKind = "overlay"): Promise<Blob> {
     const png = await this.#connection.call("layers", { embedding: this.#id, masks: this.#ids(masks), kind });
     return new Blob([png], { type: "image/png" });
   }
 
+  /**
+   * A file of COCO's with these masks, to be written as JSON. Masks of nothing are left out.
+   *
+   * @throws `option_invalid`, `released`, `crashed`
+   */
+  toCoco(masks: readonly Mask[], options: CocoOptions = {}): Promise<Coco> {
+    return toCoco(this, masks, options);
+  }
+
+  /** GeoJSON with these masks, in pixels, y down. Otherwise as {@link toCoco}. */
+  toGeoJSON(masks: readonly Mask[], options: RecordOptions = {}): Promise<GeoJSONMasks> {
+    return toGeoJSON(masks, options);
+  }
+
+  /** A file of labelme's with these masks, to be written as JSON beside the photo. Otherwise as {@link toCoco}. */
+  toLabelme(masks: readonly Mask[], options: RecordOptions = {}): Promise<Labelme> {
+    return toLabelme(this, masks, options);
+  }
+
+  /** The lines of a label file for YOLO's segmentation, one a mask. Otherwise as {@link toCoco}. */
+  toYolo(masks: readonly Mask[], options: RecordOptions = {}): Promise<string> {
+    return toYolo(this, masks, options);
+  }
+
   /** Frees the embedding. Masks made from it live on, but can no longer be refined. */
   free(): void {
     if (this.#freed) return;
     this.#freed = true;
-    forgotten.unregister(this);
+    forgotten?.unregister(this);
     this.#connection.freeEmbedding(this.#id);
   }
 
@@ -126,13 +168,14 @@ export class SamImage {
     this.free();
   }
 
-  #segment(prompt: Prompt, refine: MaskId | undefined, options: SegmentOptions): Promise<Mask[]> {
-    const { signal } = options;
-    const args = { embedding: this.#id, prompt: defined(prompt), ...(refine === undefined ? {} : { refine }) };
-    const perPrompt = prompt.multimask === true ? 3 : 1;
+  async #segment(prompts: readonly PlainPrompt[], refine: MaskId | undefined, options: SegmentOptions): Promise<Mask[]> {
+    this.#check();
+    if (prompts.length === 0) return [];
+    const args = { embedding: this.#id, prompts, ...(refine === undefined ? {} : { refine }) };
+    const of = prompts.flatMap((prompt) => Array.from({ length: masksOf(prompt) }, () => prompt));
     return this.#run(
-      () => this.#connection.call("segment", args, { signal }),
-      (records) => records.map((record, i) => this.#mask(record, promptOf(prompt, Math.floor(i / perPrompt)))),
+      () => this.#connection.call("segment", args, { signal: options.signal }),
+      (records) => records.map((record, i) => this.#mask(record, of[i] ?? NO_PROMPT)),
       options,
     );
   }
@@ -142,10 +185,10 @@ export class SamImage {
     wrap: (records: readonly MaskRecord[]) => T,
     { signal, latest }: SegmentOptions,
   ): Promise<T> {
-    return this.#lane
+    return this.#lease.host.lane
       .run({
         start: () => {
-          if (this.#freed) throw new TinySamError("released", "this image was freed: embed it again");
+          this.#check();
           return call();
         },
         signal,
@@ -155,17 +198,29 @@ export class SamImage {
       .then(wrap);
   }
 
-  #ids(masks: readonly Mask[]): MaskId[] {
+  #check(): void {
     if (this.#freed) throw new TinySamError("released", "this image was freed: embed it again");
-    return masks.map((mask) => mask.idFor(this.#connection));
+    this.#lease.check();
   }
 
-  #mask(record: MaskRecord, prompt: Prompt): Mask {
-    return new Mask(this, this.#connection, record, prompt);
+  #ids(masks: readonly Mask[]): MaskId[] {
+    this.#check();
+    return masks.map((mask) => {
+      const id = mask.idFor(this.#connection);
+      if (mask.width === this.width && mask.height === this.height) return id;
+      throw new TinySamError("option_invalid", `a mask of ${mask.width}×${mask.height} is of another picture than this of ${this.width}×${this.height}`);
+    });
+  }
+
+  #mask(record: MaskRecord, prompt: PlainPrompt): Mask {
+    return new Mask(this.#connection, record, prompt, (from, refined, options) => this.#segment([refined], from, options));
   }
 
   #masks(records: readonly MaskRecord[]): Mask[] {
-    return records.map((record) => this.#mask(record, record.point === undefined ? {} : { points: [record.point] }));
+    return records.map((record) => {
+      const { point } = record;
+      return this.#mask(record, point === undefined ? NO_PROMPT : { ...NO_PROMPT, points: [point], labels: [1] });
+    });
   }
 
   #freeRecords(records: readonly MaskRecord[]): void {
@@ -173,13 +228,12 @@ export class SamImage {
   }
 }
 
-/** Without the properties that are there but undefined: the engine takes those for values of a wrong type. */
-function defined<T extends object>(object: T): T {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T;
+const NO_PROMPT: PlainPrompt = { points: [], labels: [], multimask: false };
+
+function masksOf({ multimask }: PlainPrompt): number {
+  return multimask ? 3 : 1;
 }
 
-/** The prompt of one mask out of a batch: what `refine` adds to. */
-function promptOf(prompt: Prompt, index: number): Prompt {
-  const box = prompt.boxes?.[index];
-  return box === undefined ? prompt : { box };
+function isList(asked: Prompt | readonly Prompt[]): asked is readonly Prompt[] {
+  return typeof asked === "object" && asked !== null && Symbol.iterator in asked;
 }

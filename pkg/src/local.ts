@@ -1,22 +1,25 @@
 import type { EngineModule } from "./bindings.js";
+import type { Line } from "./connection.js";
 import type { DeviceKind } from "./device.js";
-import { isTrap } from "./errors.js";
+import { TinySamError, isTrap } from "./errors.js";
 import { Server } from "./server.js";
 
 /**
  * The engine on the page's own thread, behind the same kind of port as a worker's.
  * @internal
  */
-export function openLocal(kind: DeviceKind): { port: MessagePort; close: () => void } {
+export function openLocal(kind: DeviceKind, wasm: string): Line {
   const { port1, port2 } = new MessageChannel();
   const server = new Server(port2, () => importModule(kind));
   const closing = new AbortController();
   const watch = (error: unknown) => {
     // The page may run other modules: only a trap inside ours is our crash.
-    if (isTrap(error) && /tinysam/.test((error as Error).stack ?? "")) server.crash(error);
+    const { stack = "" } = isTrap(error) ? (error as Error) : {};
+    if (stack.includes(wasm) || /tinysam/.test(stack)) server.crash(error);
   };
-  globalThis.addEventListener("error", (event) => watch(event.error), { signal: closing.signal });
-  globalThis.addEventListener("unhandledrejection", (event) => watch(event.reason), { signal: closing.signal });
+  // Not every place that is no browser has these.
+  globalThis.addEventListener?.("error", (event) => watch(event.error), { signal: closing.signal });
+  globalThis.addEventListener?.("unhandledrejection", (event) => watch(event.reason), { signal: closing.signal });
   port2.start();
   return {
     port: port1,
@@ -28,6 +31,11 @@ export function openLocal(kind: DeviceKind): { port: MessagePort; close: () => v
   };
 }
 
-function importModule(kind: DeviceKind): Promise<EngineModule> {
-  return kind === "webgpu" ? import("./webgpu/tinysam.js") : import("./cpu/tinysam.js");
+async function importModule(kind: DeviceKind): Promise<EngineModule> {
+  try {
+    return await (kind === "webgpu" ? import("./webgpu/tinysam.js") : import("./cpu/tinysam.js"));
+  } catch (cause) {
+    if (!("ServiceWorkerGlobalScope" in globalThis)) throw cause;
+    throw new TinySamError("unsupported", "a service worker imports nothing while it runs: bundle it into one file", { cause });
+  }
 }

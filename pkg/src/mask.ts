@@ -1,21 +1,24 @@
 import type { Connection } from "./connection.js";
 import { dispose } from "./dispose.js";
 import { TinySamError } from "./errors.js";
-import type { SamImage, SegmentOptions } from "./image.js";
+import { checkNames, type Names } from "./options.js";
+import { svgPath } from "./outlines.js";
+import { plainPoints, type PlainPrompt } from "./prompts.js";
 import type { CallName, Calls, MaskId, MaskRecord } from "./protocol.js";
-import type { Label, PngKind, Point, Prompt, Rle } from "./types.js";
+import type { Box, Owned, PngKind, Point, Polygon, Prompt, Rle, SegmentOptions } from "./types.js";
 
 /** Frees masks that were forgotten; a safety net, for collection may come late or never. */
-const forgotten = new FinalizationRegistry<{ connection: Connection; id: MaskId }>(({ connection, id }) => connection.freeMask(id));
+const forgotten = typeof FinalizationRegistry === "undefined" ? undefined : new FinalizationRegistry<{ connection: Connection; id: MaskId }>(({ connection, id }) => connection.freeMask(id));
 
 /** What to add to a mask's prompt. */
-export interface Refinement {
-  readonly points: readonly Point[];
-  /** One for each point; without labels every point is on the object. */
-  readonly labels?: readonly Label[];
-  /** Give the three masks that the model proposes, in place of the best. */
-  readonly multimask?: boolean;
+export interface Refinement extends Pick<Prompt, "labels" | "multimask"> {
+  readonly points: NonNullable<Prompt["points"]>;
 }
+
+const REFINEMENT: Names<Refinement> = { points: true, labels: true, multimask: true };
+
+/** Segments again, from the mask of that number. */
+type Again = (from: MaskId, prompt: PlainPrompt, options: SegmentOptions) => Promise<Mask[]>;
 
 /**
  * A mask: its measures here, its pixels with the engine until they are asked for. Free it when it is done with.
@@ -30,19 +33,19 @@ export class Mask {
   readonly stability: number;
   /** Pixels in the mask. */
   readonly area: number;
-  /** The smallest box around the mask, in pixels of the original image. All zero for an empty mask. */
-  readonly bbox: readonly [x: number, y: number, width: number, height: number];
+  /** The smallest box around the mask, as in COCO, in pixels of the original image. All zero for an empty mask. */
+  readonly bbox: Box;
   /** The point that found this mask, in `everything` mode. */
   readonly point?: Point;
 
-  readonly #image: SamImage;
   readonly #connection: Connection;
   readonly #id: MaskId;
-  readonly #prompt: Prompt;
+  readonly #prompt: PlainPrompt;
+  readonly #again: Again;
   #freed = false;
 
-  /** @internal */
-  constructor(image: SamImage, connection: Connection, record: MaskRecord, prompt: Prompt) {
+  /** Made by `prompt`; `again` keeps hold of its image. @internal */
+  constructor(connection: Connection, record: MaskRecord, prompt: PlainPrompt, again: Again) {
     this.width = record.width;
     this.height = record.height;
     this.score = record.score;
@@ -50,11 +53,16 @@ export class Mask {
     this.area = record.area;
     this.bbox = record.bbox;
     if (record.point !== undefined) this.point = record.point;
-    this.#image = image;
     this.#connection = connection;
     this.#id = record.id;
     this.#prompt = prompt;
-    forgotten.register(this, { connection, id: record.id }, this);
+    this.#again = again;
+    forgotten?.register(this, { connection, id: record.id }, this);
+  }
+
+  /** Frameworks make a proxy of no object but those that are plain. */
+  get [Symbol.toStringTag](): string {
+    return "Mask";
   }
 
   /** Its number, for the engine that made it. @internal */
@@ -65,18 +73,23 @@ export class Mask {
   }
 
   /** Low-resolution logits, row-major, `(size / 4)²` of them: a pixel is in the mask where they are over 0. */
-  logits(): Promise<Float32Array<ArrayBuffer>> {
+  logits(): Promise<Owned<Float32Array>> {
     return this.#read("logits", { mask: this.#id });
   }
 
   /** The mask at original size, packed: row-major, eight pixels a byte, most significant bit first, rows unpadded. */
-  toBits(): Promise<Uint8Array<ArrayBuffer>> {
+  toBits(): Promise<Owned<Uint8Array>> {
     return this.#read("bits", { mask: this.#id });
   }
 
   /** The mask at original size: white where it is, transparent elsewhere. */
   async toImageData(): Promise<ImageData> {
     return new ImageData(await this.#read("rgba", { mask: this.#id }), this.width, this.height);
+  }
+
+  /** The same as a bitmap, which a canvas draws at once and which can be transferred. */
+  async toImageBitmap(): Promise<ImageBitmap> {
+    return createImageBitmap(await this.toImageData());
   }
 
   /** A PNG at original size: the mask in white on black, the object cut out, or the photo with the mask laid over it. */
@@ -90,40 +103,57 @@ export class Mask {
   }
 
   /** Lengths of the runs, column-major, background first: COCO's uncompressed encoding. */
-  toRuns(): Promise<Uint32Array<ArrayBuffer>> {
+  toRuns(): Promise<Owned<Uint32Array>> {
     return this.#read("counts", { mask: this.#id });
   }
 
   /**
-   * The mask's outlines as closed rings of `x, y, x, y, …` in pixels of the original image; holes run the other
-   * way round. Corners less than `tolerance` pixels off the simplified line are left out.
+   * The mask's connected parts, each with its outline and its holes. Corners less than `tolerance` pixels off the
+   * simplified line are left out; at 0 they cover the mask's pixels exactly.
+   *
+   * @throws `option_invalid`, `released`, `crashed`
    */
-  toPolygons(tolerance = 1): Promise<Float32Array<ArrayBuffer>[]> {
-    return this.#read("polygons", { mask: this.#id, tolerance });
+  async toPolygons(tolerance = 1): Promise<Polygon[]> {
+    if (!(tolerance >= 0 && tolerance < Infinity)) throw new TinySamError("option_invalid", `tolerance must be a number of pixels from 0 on, not ${String(tolerance)}`);
+    const parts = await this.#read("polygons", { mask: this.#id, tolerance });
+    return parts.flatMap(([outline, ...holes]) => (outline === undefined ? [] : [{ outline, holes }]));
+  }
+
+  /** The outlines as commands of an SVG path (`d`), by either rule of filling; `tolerance` as in {@link toPolygons}. */
+  async toSvgPath(tolerance = 1): Promise<string> {
+    return svgPath(await this.toPolygons(tolerance));
+  }
+
+  /** The outlines as a path for a canvas, by either rule of filling; `tolerance` as in {@link toPolygons}. */
+  async toPath2D(tolerance = 1): Promise<Path2D> {
+    return new Path2D(await this.toSvgPath(tolerance));
   }
 
   /**
    * Segments again with this mask as the start, and more points: those that made this mask are kept, and the
    * new ones added. This mask stays as it is.
+   *
+   * @throws as {@link SamImage.segment}
    */
-  refine(refinement: Refinement, options: SegmentOptions = {}): Promise<Mask[]> {
-    if (this.#freed) return Promise.reject(released());
-    const { points: before = [], labels: labelsBefore = before.map(() => 1 as const), box } = this.#prompt;
-    const labels = refinement.labels ?? refinement.points.map(() => 1 as const);
-    const prompt: Prompt = {
-      points: [...before, ...refinement.points],
+  async refine(refinement: Refinement, options: SegmentOptions = {}): Promise<Mask[]> {
+    if (this.#freed) throw released();
+    checkNames<Refinement>(refinement, REFINEMENT, "a refinement", "prompt_invalid");
+    const { points, labels } = plainPoints(refinement.points, refinement.labels);
+    const { points: before, labels: labelsBefore, box } = this.#prompt;
+    const prompt: PlainPrompt = {
+      points: [...before, ...points],
       labels: [...labelsBefore, ...labels],
       ...(box === undefined ? {} : { box }),
-      ...(refinement.multimask === undefined ? {} : { multimask: refinement.multimask }),
+      multimask: refinement.multimask === true,
     };
-    return this.#image.refineFrom(this.#id, prompt, options);
+    return this.#again(this.#id, prompt, options);
   }
 
   /** Frees what the engine keeps of this mask. The measures stay readable. */
   free(): void {
     if (this.#freed) return;
     this.#freed = true;
-    forgotten.unregister(this);
+    forgotten?.unregister(this);
     this.#connection.freeMask(this.#id);
   }
 

@@ -3,11 +3,16 @@
  * reject what is pending, errors must keep their code, aborting and progress belong to a call, and handles
  * are numbers that can be freed; Comlink has none of these, and the rest of it is a hundred lines.
  */
+import type { DeviceKind } from "./device.js";
 import type { WireError } from "./errors.js";
 import type { EngineAnswer, LogLine } from "./fal/endpoint.js";
 import type { PostableImage } from "./source.js";
-import type { EverythingOptions, LayersKind, PngKind, Progress, Prompt, Rle } from "./types.js";
+import type { PlainPrompt } from "./prompts.js";
+import type { Box, EverythingOptions, LayersKind, PngKind, Progress, Rle } from "./types.js";
 import type { PreparedWeights } from "./weights.js";
+
+/** How exactly an embedding is saved. */
+export type Precision = "f16" | "f32";
 
 /** @internal */
 export type EmbeddingId = number;
@@ -22,7 +27,7 @@ export interface MaskRecord {
   readonly score: number;
   readonly stability: number;
   readonly area: number;
-  readonly bbox: readonly [x: number, y: number, width: number, height: number];
+  readonly bbox: Box;
   readonly point?: readonly [x: number, y: number];
 }
 
@@ -32,6 +37,7 @@ export interface EmbeddingRecord {
   readonly width: number;
   readonly height: number;
   readonly size: number;
+  readonly crop: Box;
 }
 
 /** @internal */
@@ -52,16 +58,20 @@ export interface BatchRecord {
  */
 export interface Calls {
   load: {
-    args: { weights: PreparedWeights; cache: boolean; forceSoftware: boolean };
+    /** `wasm`: the module's address. `adapter`: what the browser tells of the GPU. */
+    args: { wasm: string; weights: PreparedWeights; cache: boolean; forceSoftware: boolean; adapter?: string };
     reply: EngineRecord;
     event: Progress;
   };
   /** Bytes of WebAssembly's memory. */
   memory: { args: Record<string, never>; reply: number; event: never };
-  embed: { args: { source: PostableImage; size: number }; reply: EmbeddingRecord; event: never };
+  embed: { args: { source: PostableImage; size: number; crop?: Box | undefined }; reply: EmbeddingRecord; event: never };
+  /** What {@link save} gave, and its photo, if that is at hand. */
+  restore: { args: { bytes: Uint8Array; photo?: PostableImage | undefined }; reply: EmbeddingRecord; event: never };
+  save: { args: { embedding: EmbeddingId; precision: Precision }; reply: Uint8Array<ArrayBuffer>; event: never };
   segment: {
-    /** `refine`: the mask whose logits are the mask prompt; they need not leave the worker for it. */
-    args: { embedding: EmbeddingId; prompt: Prompt; refine?: MaskId };
+    /** `refine`: the mask whose logits are the mask prompt of the first; they need not leave the worker for it. */
+    args: { embedding: EmbeddingId; prompts: readonly PlainPrompt[]; refine?: MaskId };
     reply: readonly MaskRecord[];
     event: never;
   };
@@ -85,7 +95,8 @@ export interface Calls {
   png: { args: { mask: MaskId; kind: PngKind }; reply: Uint8Array<ArrayBuffer>; event: never };
   rle: { args: { mask: MaskId }; reply: Rle; event: never };
   counts: { args: { mask: MaskId }; reply: Uint32Array<ArrayBuffer>; event: never };
-  polygons: { args: { mask: MaskId; tolerance: number }; reply: Float32Array<ArrayBuffer>[]; event: never };
+  /** Of each part its outline and its holes. */
+  polygons: { args: { mask: MaskId; tolerance: number }; reply: Float32Array<ArrayBuffer>[][]; event: never };
 }
 
 /** @internal */
@@ -107,10 +118,20 @@ export type Response =
   | { readonly crash: string };
 
 /**
+ * The first message of a worker: its script runs, for this device.
+ * @internal
+ */
+export interface Greeting {
+  readonly runs: DeviceKind;
+}
+
+/**
  * One end of a line between page and engine: a worker, a worker's own scope, or a message port.
  * @internal
  */
 export interface Port {
   postMessage(message: unknown, transfer: Transferable[]): void;
   addEventListener(type: "message", listener: (event: MessageEvent) => void): void;
+  /** Of message ports, which hold back what comes before. */
+  start?(): void;
 }

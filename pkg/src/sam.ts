@@ -1,75 +1,62 @@
-import { type DeviceChoice, type DeviceKind } from "./device.js";
+import { EMBED, LOAD, RESTORE, type EmbedOptions, type LoadOptions, type RestoreOptions } from "./calls.js";
+import type { Connection } from "./connection.js";
+import type { DeviceChoice } from "./device.js";
 import { dispose } from "./dispose.js";
-import { TinySamError, throwIfAborted } from "./errors.js";
+import { TinySamError, tainted, throwIfAborted } from "./errors.js";
 import type { EngineAnswer, LogLine } from "./fal/endpoint.js";
-import { Host } from "./host.js";
 import { SamImage } from "./image.js";
-import { discard, prepareSource, transferables } from "./source.js";
-import type { ImageSource, Progress, WeightsSource } from "./types.js";
+import { kindOf } from "./kinds.js";
+import { Lease } from "./lease.js";
+import { requireEngine } from "./oldest.js";
+import { checkNames } from "./options.js";
+import { numbers } from "./prompts.js";
+import type { EmbeddingRecord } from "./protocol.js";
+import { discard, prepareSource, transferables, type PostableImage } from "./source.js";
+import type { Box, ImageSource, Numbers } from "./types.js";
 import { prepareWeights } from "./weights.js";
-
-/** How to load the model. */
-export interface LoadOptions {
-  /** Where the weights come from. Default: the official checkpoint, {@link DEFAULT_WEIGHTS}. */
-  readonly weights?: WeightsSource;
-  /** What the SHA-256 of the weights must be, in hex; checked on download and on every read from the cache. */
-  readonly sha256?: string;
-  /** Where to run. Default `auto`: WebGPU on a real GPU, else the CPU. */
-  readonly device?: "auto" | DeviceKind;
-  /** The side at which the network sees pictures, a multiple of 64 from 64 to 1024. Default 1024. */
-  readonly size?: number;
-  /** Run in a Web Worker, so that the page never waits. Default true. */
-  readonly worker?: boolean;
-  /** Keep downloaded weights in the browser's Cache API. Default true. */
-  readonly cache?: boolean;
-  readonly signal?: AbortSignal;
-  /** Called as loading goes on. */
-  readonly onProgress?: (progress: Progress) => void;
-}
-
-/** How to embed one picture. */
-export interface EmbedOptions {
-  /** Overrides {@link LoadOptions.size} for this picture. */
-  readonly size?: number;
-  readonly signal?: AbortSignal;
-}
 
 /** The model, loaded on a device. Calls run one after another, in the order in which they were made. */
 export class TinySam {
-  readonly #host: Host;
+  readonly #lease: Lease;
   readonly #size: number;
 
-  private constructor(host: Host, size: number) {
-    this.#host = host;
+  private constructor(lease: Lease, size: number) {
+    this.#lease = lease;
     this.#size = size;
   }
 
+  /** Frameworks make a proxy of no object but those that are plain. */
+  get [Symbol.toStringTag](): string {
+    return "TinySam";
+  }
+
   /**
-   * Chooses a device, starts the engine and loads the weights.
+   * Chooses a device, starts the engine and loads the weights. Loads of the same settings (all but `size`; the same URL,
+   * the same Blob, not the same bytes) share one engine, which takes one call after another, and ends when all of them
+   * are freed or forgotten.
    *
-   * @throws `checkpoint_…` for weights that cannot be had or read, `device_unavailable`, `option_invalid`,
-   * `out_of_memory`, `unsupported` where there is no browser around, `aborted`
+   * @throws `checkpoint_unreachable`, `checkpoint_hash`, `checkpoint_invalid` and `checkpoint_mismatch` for weights
+   * that cannot be had, read or used, `device_unavailable`, `device_lost`, `option_invalid`, `out_of_memory`,
+   * `unsupported` where there is no browser around or the page forbids it, `module_unreachable`, `aborted`
    */
   static async load(options: LoadOptions = {}): Promise<TinySam> {
-    const { weights, sha256, device = "auto", size = 1024, worker = true, cache = true, signal, onProgress } = options;
+    checkNames<LoadOptions>(options, LOAD, "the options of load");
+    const { weights, sha256, device = "auto", size = 1024, worker = true, assets, cache = true, signal, onProgress } = options;
     checkSize(size);
-    if (typeof globalThis.WebAssembly === "undefined" || typeof globalThis.MessageChannel === "undefined") {
-      throw new TinySamError("unsupported", "there is no WebAssembly here: tinysam runs in a browser");
-    }
+    requireEngine();
     const prepared = await prepareWeights(weights, sha256, onProgress, signal);
-    const host = new Host({ preference: device, inWorker: worker, weights: prepared, cache });
-    await host.start(onProgress, signal);
-    return new TinySam(host, size);
+    const lease = await Lease.take({ preference: device, worker, assets, weights: prepared, cache }, onProgress, signal);
+    return new TinySam(lease, size);
   }
 
   /** Where the model runs, and why there. */
   get device(): DeviceChoice {
-    return this.#host.device;
+    return this.#lease.host.device;
   }
 
   /** SHA-256 of the checkpoint in use, in hex. */
   get checkpointSha256(): string {
-    return this.#host.checkpointSha256;
+    return this.#lease.host.checkpointSha256;
   }
 
   /**
@@ -80,36 +67,69 @@ export class TinySam {
    * @throws `released`, `crashed`
    */
   async memory(): Promise<number> {
-    return (await this.#host.start()).connection.call("memory", {});
+    return (await this.#start()).connection.call("memory", {});
   }
 
   /**
    * Runs the encoder on a picture. After a crash this starts a fresh engine with the weights loaded again.
    *
-   * @throws `image_unreachable`, `image_invalid`, `image_too_large`, `option_invalid`, `aborted`, `released`,
-   * `crashed`, `device_lost`, `out_of_memory`
+   * @throws `image_unreachable`, `image_invalid`, `image_too_large`, `pixels_protected`, `unsupported` where nothing
+   * decodes pictures, `option_invalid`, `aborted`, `released`, `crashed`, `device_lost`, `out_of_memory`
    */
   async embed(source: ImageSource, options: EmbedOptions = {}): Promise<SamImage> {
+    checkNames<EmbedOptions>(options, EMBED, "the options of embed");
     const { size = this.#size, signal } = options;
     checkSize(size);
+    const crop = plainCrop(options.crop);
     throwIfAborted(signal);
     // Pixels are taken now, not when the turn comes: a canvas or video may have moved on by then.
-    const preparing = prepareSource(source);
-    const drop = () => void preparing.then(discard, () => undefined);
+    return this.#open(prepareSource(source), signal, (connection, image) =>
+      connection.call("embed", { source: image, size, crop }, { transfer: transferables(image), signal }),
+    );
+  }
+
+  /**
+   * An image from the bytes that {@link SamImage.toBytes} gave, here or elsewhere, or `Embedding::to_bytes` in a native
+   * program: for the checkpoint that made it, on whatever device, at whatever size it was made.
+   *
+   * @throws `embedding_invalid`, `embedding_mismatch` for another checkpoint, or a photo of other sides; of the photo what
+   * {@link embed} throws
+   */
+  async restore(bytes: ArrayBuffer | Uint8Array | Blob, options: RestoreOptions = {}): Promise<SamImage> {
+    checkNames<RestoreOptions>(options, RESTORE, "the options of restore");
+    const { photo, signal } = options;
+    throwIfAborted(signal);
+    const saved = Promise.resolve(copyOf(bytes));
+    saved.catch(() => undefined);
+    return this.#open(photo === undefined ? undefined : prepareSource(photo), signal, async (connection, image) => {
+      const copy = await saved;
+      const transfer = [copy.buffer, ...(image === undefined ? [] : transferables(image))];
+      return connection.call("restore", { bytes: copy, photo: image }, { transfer, signal });
+    });
+  }
+
+  /** An image by a call that gets a prepared picture, which is freed if the call never comes to be. */
+  #open<Picture extends PostableImage | undefined>(
+    prepared: Promise<Picture> | undefined,
+    signal: AbortSignal | undefined,
+    call: (connection: Connection, picture: Picture) => Promise<EmbeddingRecord>,
+  ): Promise<SamImage> {
+    const preparing = prepared ?? Promise.resolve(undefined as Picture);
+    const drop = () => void preparing.then((picture) => picture !== undefined && discard(picture), () => undefined);
     preparing.catch(() => undefined);
-    return this.#host.lane.run({
+    return this.#lease.host.lane.run({
       start: async () => {
-        const image = await preparing;
+        const picture = await preparing;
         let posted = false;
         try {
-          const { connection } = await this.#host.start();
+          const { connection } = await this.#start();
           throwIfAborted(signal);
-          const reply = connection.call("embed", { source: image, size }, { transfer: transferables(image), signal });
+          const reply = call(connection, picture);
           posted = true;
-          return new SamImage(this.#host.lane, connection, await reply);
+          return new SamImage(this.#lease, connection, await reply);
         } catch (error) {
-          if (!posted) discard(image);
-          throw tainted(error) ?? error;
+            if (!posted) drop();
+            throw error instanceof DOMException && error.name === "DataCloneError" ? tainted(error) : error;
         }
       },
       signal,
@@ -118,15 +138,21 @@ export class TinySam {
     });
   }
 
+  /** The live engine. */
+  async #start(): ReturnType<Lease["host"]["start"]> {
+    this.#lease.check();
+    return this.#lease.host.start();
+  }
+
   /**
    * Answers a request to fal's endpoint: reads it, embeds its picture, runs what it asks for and draws the result.
    * @internal
    */
   async answer(input: unknown, image: Blob | undefined, options: { signal: AbortSignal; onLog: (line: LogLine) => void }): Promise<EngineAnswer> {
     const { signal, onLog } = options;
-    return this.#host.lane.run({
+    return this.#lease.host.lane.run({
       start: async () => {
-        const { connection } = await this.#host.start();
+        const { connection } = await this.#start();
         throwIfAborted(signal);
         return connection.call("answer", { input, image }, { signal, onEvent: onLog });
       },
@@ -134,9 +160,9 @@ export class TinySam {
     });
   }
 
-  /** Ends the engine: its images and masks are gone, and all memory with them. */
+  /** Lets go of the engine, and with it of its images and masks. With the last that holds it it ends, and its memory is free. */
   free(): void {
-    this.#host.release();
+    this.#lease.release();
   }
 
   [dispose](): void {
@@ -150,12 +176,22 @@ function checkSize(size: number): void {
   }
 }
 
-/** Pixels of another origin, shown without CORS, may not leave the element that shows them. */
-function tainted(error: unknown): TinySamError | undefined {
-  if (!(error instanceof DOMException) || error.name !== "DataCloneError") return undefined;
-  return new TinySamError(
-    "image_unreachable",
-    "this picture comes from another origin that has not allowed reading it: load it with crossorigin=\"anonymous\", or give its bytes",
-    { cause: error },
-  );
+/** A copy of a crop; where it lies, the engine checks, which knows the picture's sides. */
+function plainCrop(crop: Box | Numbers | undefined): Box | undefined {
+  if (crop === undefined) return undefined;
+  const [x, y, width, height, ...more] = numbers(crop) ?? [];
+  if (x === undefined || y === undefined || width === undefined || height === undefined || more.length > 0) {
+    throw new TinySamError("option_invalid", "crop must be [x, y, width, height], four numbers");
+  }
+  return [x, y, width, height];
 }
+
+/** A copy of saved bytes, whatever holds them. */
+function copyOf(bytes: ArrayBuffer | Uint8Array | Blob): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> {
+  const kind = kindOf(bytes);
+  if (kind === "Blob" || kind === "File") return (bytes as Blob).arrayBuffer().then((buffer) => new Uint8Array(buffer));
+  if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength).slice();
+  if (kind === "ArrayBuffer" || kind === "SharedArrayBuffer") return new Uint8Array(bytes as ArrayBuffer).slice();
+  throw new TinySamError("embedding_invalid", "a saved image is an ArrayBuffer, a Uint8Array or a Blob");
+}
+

@@ -1,6 +1,9 @@
-import type { Engine, EngineEmbedding, EngineLayers, EngineMask, EngineModule } from "./bindings.js";
+import type { Engine, EngineEmbedding, EngineLayers, EngineMask, EngineModule, EngineOptions } from "./bindings.js";
+import { compiled } from "./compiled.js";
 import { TinySamError, isTrap, toWire } from "./errors.js";
-import type { CallName, Calls, EmbeddingId, MaskId, MaskRecord, Port, Request, Response } from "./protocol.js";
+import { firstToLoad, keptFirst } from "./mirrors.js";
+import type { CallName, Calls, EmbeddingId, EmbeddingRecord, MaskId, MaskRecord, Port, Request, Response } from "./protocol.js";
+import { discard } from "./source.js";
 
 /** An embedding must not be freed under a call that borrows it. */
 interface EmbeddingEntry {
@@ -80,33 +83,45 @@ export class Server {
   }
 
   readonly #handlers: Handlers = {
-    load: async ({ weights, cache, forceSoftware }, { signal, report }) => {
+    load: async ({ wasm, weights, cache, forceSoftware, adapter }, { signal, report }) => {
       report({ phase: "module" });
-      const module = await this.#loadModule();
-      this.#memory = (await module.default()).memory;
-      const options = { cache, forceSoftware, ...(weights.sha256 === undefined ? {} : { sha256: weights.sha256 }) };
-      this.#engine = await module.Engine.load(weights.source, options, report, signal);
+      const module = await compiled(this.#loadModule, wasm);
+      this.#memory = module.memory;
+      const options: EngineOptions = { cache, forceSoftware };
+      if (weights.sha256 !== undefined) options.sha256 = weights.sha256;
+      if (adapter !== undefined) options.adapter = adapter;
+      const sources = cache ? await keptFirst(weights.sources) : weights.sources;
+      this.#engine = await firstToLoad(sources, report, signal, (source, tell, until) => module.Engine.load(source, options, tell, until));
       return { checkpointSha256: this.#engine.checkpointSha256 };
     },
 
     memory: () => this.#memory?.buffer.byteLength ?? 0,
 
-    embed: async ({ source, size }, { signal }) => {
+    embed: async ({ source, size, crop }, { signal }) => {
       if (this.#engine === undefined) throw new TinySamError("internal", "no weights are loaded");
       try {
-        const embedding = await this.#engine.embed(source, size, signal);
-        const id = ++this.#lastHandle;
-        this.#embeddings.set(id, { embedding, borrowed: 0, freed: false });
-        return { id, width: embedding.width, height: embedding.height, size: embedding.size };
+        return this.#open(await this.#engine.embed(source, size, crop && Float64Array.from(crop), signal));
       } finally {
-        if (typeof source === "object" && "close" in source) source.close();
+        discard(source);
       }
     },
 
-    segment: ({ embedding, prompt, refine }, { signal }) =>
+    restore: async ({ bytes, photo }, { signal }) => {
+      if (this.#engine === undefined) throw new TinySamError("internal", "no weights are loaded");
+      try {
+        return this.#open(await this.#engine.restore(bytes, photo, signal));
+      } finally {
+        if (photo !== undefined) discard(photo);
+      }
+    },
+
+    save: ({ embedding, precision }) =>
+      this.#borrow(embedding, async (borrowed) => (await borrowed.toBytes(precision)) as Uint8Array<ArrayBuffer>),
+
+    segment: ({ embedding, prompts, refine }, { signal }) =>
       this.#borrow(embedding, async (borrowed) => {
-        const full = refine === undefined ? prompt : { ...prompt, mask: this.#mask(refine).logits() };
-        return this.#keep(await borrowed.segment(full, signal));
+        const mask = refine === undefined ? {} : { mask: await this.#mask(refine).logits() };
+        return this.#keep(await borrowed.segment(prompts.map((prompt) => ({ ...prompt, ...mask })), signal));
       }),
 
     everything: ({ embedding, options }, { signal, report }) =>
@@ -133,14 +148,21 @@ export class Server {
       this.#layered(embedding, masks, (layers) => layers.png(kind) as Uint8Array<ArrayBuffer>),
 
     // These arrays are copies out of WebAssembly's memory, with buffers of their own.
-    logits: ({ mask }) => this.#mask(mask).logits() as Float32Array<ArrayBuffer>,
+    logits: ({ mask }) => this.#mask(mask).logits() as Promise<Float32Array<ArrayBuffer>>,
     bits: ({ mask }) => this.#mask(mask).bits() as Uint8Array<ArrayBuffer>,
     rgba: ({ mask }) => this.#mask(mask).rgba() as Uint8ClampedArray<ArrayBuffer>,
     png: ({ mask, kind }) => this.#mask(mask).png(kind) as Uint8Array<ArrayBuffer>,
     rle: ({ mask }) => this.#mask(mask).rle(),
     counts: ({ mask }) => this.#mask(mask).counts() as Uint32Array<ArrayBuffer>,
-    polygons: ({ mask, tolerance }) => this.#mask(mask).polygons(tolerance) as Float32Array<ArrayBuffer>[],
+    polygons: ({ mask, tolerance }) => this.#mask(mask).polygons(tolerance) as Float32Array<ArrayBuffer>[][],
   };
+
+  #open(embedding: EngineEmbedding): EmbeddingRecord {
+    const id = ++this.#lastHandle;
+    this.#embeddings.set(id, { embedding, borrowed: 0, freed: false });
+    const [x = 0, y = 0, width = 0, height = 0] = embedding.crop;
+    return { id, width: embedding.width, height: embedding.height, size: embedding.size, crop: [x, y, width, height] };
+  }
 
   async #borrow<T>(id: EmbeddingId, use: (embedding: EngineEmbedding) => Promise<T>): Promise<T> {
     const entry = this.#embeddings.get(id);

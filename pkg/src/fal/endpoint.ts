@@ -34,6 +34,10 @@ export interface TinySamInput {
   min_mask_region_area?: number;
   /** Ours. `joint`: the points refine the one box. */
   combine?: "fal" | "joint";
+  /**
+   * Ours, as many of fal's endpoints have it. The picture of the answer is a `data:` URI, which can be kept for ever.
+   */
+  sync_mode?: boolean;
 }
 
 /** The output of `fal-ai/tiny-sam`. */
@@ -44,7 +48,7 @@ export interface TinySamOutput {
   masks?: TinySamMask[];
 }
 
-/** A picture as fal describes one. On the device the URL is a `blob:` URL of this page. */
+/** A picture as fal describes one. On the device the URL is a `blob:` URL of this page, or a `data:` URI. */
 export interface FalImage {
   url: string;
   content_type: string;
@@ -78,6 +82,8 @@ export interface Fault {
   loc: (string | number)[];
   msg: string;
   type: string;
+  /** Where fal documents the type. */
+  url: string;
   ctx?: Record<string, unknown>;
   input?: unknown;
 }
@@ -90,8 +96,14 @@ export type EngineAnswer =
 
 /** The engine as the router sees it: one way in, so that tests can put another behind it. */
 export interface LocalEndpoint {
+  /** What an engine would need that is not here, in words that say what to do; nothing in a page. */
+  lacks(): string | undefined;
   /** Where a request would run and why, without loading a module or weights. */
   choose(): Promise<DeviceChoice>;
+  /** Has the model loaded on a device, before a request needs it. Throws as {@link run} does. */
+  load(device: DeviceKind): Promise<void>;
+  /** The GPU has failed: under `auto` the CPU is chosen from now on. */
+  leaveGpu(reason: string): void;
   /**
    * Runs one request.
    *

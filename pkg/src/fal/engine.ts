@@ -1,52 +1,139 @@
+import type { LoadOptions } from "../calls.js";
 import { chooseDevice, type DeviceChoice, type DeviceKind } from "../device.js";
 import { aborted } from "../errors.js";
-import { TinySam, type LoadOptions } from "../sam.js";
+import { defined } from "../options.js";
+import { TinySam } from "../sam.js";
 import type { EngineAnswer, LocalEndpoint } from "./endpoint.js";
 
 /** What the engine of fal's door is loaded with. */
-export type EngineSettings = Pick<LoadOptions, "weights" | "sha256" | "cache" | "worker" | "onProgress">;
+export interface EngineSettings extends Pick<LoadOptions, "weights" | "sha256" | "cache" | "worker" | "assets" | "onProgress"> {
+  /**
+   * Seconds without a request after which the model's memory is let go; the next request loads it again. Default: never
+   * while the page is seen, since its next click is a moment away; after a minute in a hidden page, which a phone ends
+   * sooner the more it holds, and in a worker, which cannot know.
+   */
+  readonly idle?: number;
+}
 
-/** The real engine behind the router: one model, loaded by the first request that needs it, and kept. */
+type Settings = EngineSettings & { readonly device?: "auto" | DeviceKind | "fal" };
+
+/**
+ * What is needed of a loaded model.
+ * @internal
+ */
+type Model = Pick<TinySam, "answer" | "free">;
+
+/**
+ * What else there is in the world; tests have their own.
+ * @internal
+ */
+export interface Surroundings {
+  readonly choose: typeof chooseDevice;
+  readonly load: (options: LoadOptions) => Promise<Model>;
+}
+
+const UNSEEN_IDLE = 60;
+
+/**
+ * The real engine behind the router: one model, loaded by the first request that needs it, and kept.
+ * @internal
+ */
 export class Engine implements LocalEndpoint {
-  readonly #settings: () => EngineSettings & { device?: "auto" | DeviceKind | "fal" };
+  readonly #settings: () => Settings;
+  readonly #surroundings: Surroundings;
   #choice: Promise<DeviceChoice> | undefined;
-  #loaded: { readonly device: DeviceKind; readonly sam: Promise<TinySam> } | undefined;
+  #loaded: { readonly device: DeviceKind; readonly model: Promise<Model> } | undefined;
+  #busy = 0;
+  #sleep: ReturnType<typeof setTimeout> | undefined;
+  #watching = false;
 
-  constructor(settings: () => EngineSettings & { device?: "auto" | DeviceKind | "fal" }) {
+  constructor(settings: () => Settings, surroundings: Surroundings = { choose: chooseDevice, load: (options) => TinySam.load(options) }) {
     this.#settings = settings;
+    this.#surroundings = surroundings;
+  }
+
+  lacks(): string | undefined {
+    if (typeof WebAssembly === "undefined" || typeof createImageBitmap === "undefined" || typeof MessageChannel === "undefined") {
+      return "this is no browser, so there is nothing that decodes pictures: ask from a page, or let fal answer";
+    }
+    if (typeof Worker === "undefined" && this.#settings().worker !== false) {
+      return "there are no Web Workers here, as in a service worker: ask from a page, or set `worker: false` in configure() and bundle into one file";
+    }
+    return undefined;
   }
 
   choose(): Promise<DeviceChoice> {
     const { device = "auto" } = this.#settings();
-    this.#choice ??= chooseDevice(device === "fal" ? "auto" : device);
-    // A refusal is asked about again: a browser may have its GPU back.
-    this.#choice.catch(() => (this.#choice = undefined));
+    if (this.#choice === undefined) {
+      const choice = this.#surroundings.choose(device === "fal" ? "auto" : device);
+      this.#choice = choice;
+      // A refusal is asked about again: a browser may have its GPU back.
+      choice.catch(() => this.#choice === choice && (this.#choice = undefined));
+    }
     return this.#choice;
   }
 
-  async run(input: unknown, image: Blob | undefined, { device, signal, onLog }: Parameters<LocalEndpoint["run"]>[2]): Promise<EngineAnswer> {
-    if (this.#loaded?.device !== device) onLog({ level: "INFO", message: "loading the model" });
-    const sam = await orAborted(this.#load(device), signal);
-    return sam.answer(input, image, { signal, onLog });
+  leaveGpu(reason: string): void {
+    this.#choice = Promise.resolve({ kind: "cpu", reason, software: false });
   }
 
-  /** Ends the model, for other settings. Requests that it is working on fail with `released`. */
-  reset(): void {
-    this.#choice = undefined;
+  async load(device: DeviceKind): Promise<void> {
+    await this.#using(() => this.#load(device));
+  }
+
+  async run(input: unknown, image: Blob | undefined, { device, signal, onLog }: Parameters<LocalEndpoint["run"]>[2]): Promise<EngineAnswer> {
+    return this.#using(async () => {
+      if (this.#loaded?.device !== device) onLog({ level: "INFO", message: "loading the model" });
+      const model = await orAborted(this.#load(device), signal);
+      return model.answer(input, image, { signal, onLog });
+    });
+  }
+
+  /** Lets the model go. A request that it is working on fails with `released`, and is tried again. */
+  release(): void {
     const loaded = this.#loaded;
     this.#loaded = undefined;
-    loaded?.sam.then((sam) => sam.free(), () => undefined);
+    loaded?.model.then((model) => model.free(), () => undefined);
   }
 
-  #load(device: DeviceKind): Promise<TinySam> {
+  /** As {@link release}, for other settings: the device is chosen anew, too. */
+  reset(): void {
+    this.#choice = undefined;
+    this.release();
+  }
+
+  #load(device: DeviceKind): Promise<Model> {
     if (this.#loaded?.device !== device) {
-      this.reset();
-      const loaded = { device, sam: TinySam.load({ ...this.#settings(), device }) };
+      this.release();
+      const { weights, sha256, cache, worker, assets, onProgress } = this.#settings();
+      const options = defined({ weights, sha256, cache, worker, assets, onProgress }) as LoadOptions;
+      const loaded = { device, model: this.#surroundings.load({ ...options, device }) };
       this.#loaded = loaded;
       // The next request tries again.
-      loaded.sam.catch(() => this.#loaded === loaded && (this.#loaded = undefined));
+      loaded.model.catch(() => this.#loaded === loaded && (this.#loaded = undefined));
     }
-    return this.#loaded!.sam;
+    return this.#loaded!.model;
+  }
+
+  async #using<T>(work: () => Promise<T>): Promise<T> {
+    this.#busy += 1;
+    try {
+      return await work();
+    } finally {
+      this.#busy -= 1;
+      this.#rest();
+    }
+  }
+
+  /** Sets the time after which an idle model is let go; called whenever something of that changes. */
+  #rest(): void {
+    clearTimeout(this.#sleep);
+    const page = globalThis.document as Document | undefined;
+    if (!this.#watching) page?.addEventListener("visibilitychange", () => this.#rest());
+    this.#watching = true;
+    const { idle = page?.visibilityState === "visible" ? Infinity : UNSEEN_IDLE } = this.#settings();
+    if (this.#busy > 0 || this.#loaded === undefined || idle === Infinity) return;
+    this.#sleep = setTimeout(() => this.#busy === 0 && this.release(), Math.min(idle * 1000, 2 ** 31 - 1));
   }
 }
 

@@ -1,9 +1,11 @@
-import type { FalClient, QueueStatus } from "@fal-ai/client";
-import type { DeviceChoice, DeviceKind } from "../device.js";
+import type { QueueStatus } from "@fal-ai/client";
+import { OF_THE_GPU, type DeviceChoice, type DeviceKind } from "../device.js";
 import type { Backend, LocalEndpoint, LogLine, TinySamOutput } from "./endpoint.js";
-import type { Files } from "./files.js";
-import { runOnFal, type Fallback } from "./remote.js";
-import { failure, type Outcome } from "./wire.js";
+import { engineError } from "./failures.js";
+import { described, pictureOf } from "./picture.js";
+import { runOnFal, type Fallback, type Way } from "./remote.js";
+import { UploadFailed } from "./uploads.js";
+import { failure, fault, type Outcome } from "./wire.js";
 
 /** Where requests run. */
 export interface Routing {
@@ -17,6 +19,11 @@ export interface Routing {
    * counts as the wish to; `false` forbids it all the same.
    */
   readonly fallback?: Fallback | false;
+  /**
+   * Where `fal.storage.upload` puts a file: `held` in this page, until a request needs it elsewhere, or on `fal`.
+   * Default: held, where an engine could run and {@link device} is not `fal`.
+   */
+  readonly uploads?: "held" | "fal";
   /** Told who serves a request, and why; again, when it goes on elsewhere. */
   readonly onBackend?: (served: { backend: Backend; reason: string; requestId: string }) => void;
 }
@@ -31,54 +38,59 @@ export interface Work {
   /** The caller waits for the answer itself (`run`), and so its client tries again, and not ours. */
   readonly direct: boolean;
   readonly signal: AbortSignal;
-  /** fal's client, if fal may be asked. */
-  readonly remote: () => FalClient | undefined;
+  /** The way to fal, if fal may be asked. */
+  readonly way: () => Way | undefined;
+  /** The input as fal is to have it. */
+  readonly published: (way: Way) => Promise<unknown>;
   readonly log: (level: LogLine["level"], message: string) => void;
   /** The device is not needed any more. */
   readonly release: () => void;
 }
 
+/** What a request came to, and the seconds that it took, where they were measured elsewhere. */
+export type Served = Outcome & { seconds?: number };
+
 /** After these the engine starts afresh, and the request gets one more try. (`released`: other settings came.) */
 const TRY_AGAIN = ["device_lost", "crashed", "released"];
 
-/** What the engine may fail with that fal need not. */
-const TRIGGERS = [
-  ...TRY_AGAIN,
-  "device_unavailable",
-  "out_of_memory",
+/** What the engine may fail with that fal need not: what is the device's, its settings' or its weights'. */
+const TRIGGERS: ReadonlySet<string> = new Set([
+  ...OF_THE_GPU,
+  "released",
   "checkpoint_unreachable",
   "checkpoint_invalid",
   "checkpoint_mismatch",
   "checkpoint_hash",
-  "unsupported",
-];
+]);
 
 /** Serves one request, on the device or on fal; what it cannot do becomes an outcome, too. Rejects only on abort. */
-export async function serve(work: Work, local: LocalEndpoint, files: Files, routing: Routing): Promise<Outcome & { seconds?: number | null }> {
+export async function serve(work: Work, local: LocalEndpoint, routing: Routing): Promise<Served> {
   const { device = "auto" } = routing;
-  const remote = routing.fallback === false || (named(device) && routing.fallback === undefined) ? undefined : work.remote();
+  const way = routing.fallback === false || (named(device) && routing.fallback === undefined) ? undefined : work.way();
   const tell = (backend: Backend, reason: string) => {
     work.log("INFO", `running on ${backend}: ${reason}`);
     if (backend !== "fal" && work.webhook !== undefined) work.log("WARN", "the webhook is not called: this device serves the request");
     routing.onBackend?.({ backend, reason, requestId: work.id });
   };
-  /** Goes to fal, or says why it would have to. */
-  const leave = async (reason: string): Promise<Outcome> => {
-    if (remote === undefined) return failure(...refusal(reason, routing));
+  /** Goes to fal, or says why it would have to; without an error of the engine there is no device for it. */
+  const leave = async (reason: string, code = "device_unavailable"): Promise<Served> => {
+    if (way === undefined) return refusal(reason, code, routing);
     work.release();
     tell("fal", reason);
-    return ask(remote, work, files);
+    return ask(way, work);
   };
 
   if (device === "fal") return leave('`device` is "fal"');
+  const lack = local.lacks();
+  if (lack !== undefined) return leave(lack);
   let choice: DeviceChoice;
   try {
-    choice = await local.choose();
+    choice = await choose(local, device);
   } catch (error) {
-    return leave(text(error));
+    return leave(text(error), code(error));
   }
   work.signal.throwIfAborted();
-  if (device === "auto" && choice.kind === "cpu" && remote !== undefined) {
+  if (device === "auto" && choice.kind === "cpu" && way !== undefined) {
     return leave(choice.reason.replace(/, so the CPU is used$/, ""));
   }
   let { kind, reason } = choice;
@@ -86,41 +98,76 @@ export async function serve(work: Work, local: LocalEndpoint, files: Files, rout
     if (losses === 0) tell(kind, reason);
     try {
       const answer = await run(kind, work, local);
-      return answer.unreachable && remote !== undefined ? await leave("the picture could not be fetched from here") : answer;
+      return answer.unreachable && way !== undefined ? await leave("the picture could not be fetched from here") : answer;
     } catch (error) {
       if (work.signal.aborted) throw error;
       reason = text(error);
       if (TRY_AGAIN.includes(code(error)) && ++losses < 2) {
         work.log("WARN", `${reason}; trying again`);
-      } else if (kind === "webgpu" && device === "auto" && remote === undefined && code(error) === "device_unavailable") {
-        kind = "cpu";
+      } else if (way === undefined && device === "auto" && kind === "webgpu" && OF_THE_GPU.has(code(error))) {
+        [kind, reason, losses] = ["cpu", onCpuAfter(reason), 0];
+        local.leaveGpu(reason);
       } else {
-        return TRIGGERS.includes(code(error)) ? leave(reason) : failure(500, reason, kind);
+        return TRIGGERS.has(code(error)) ? leave(reason, code(error)) : engineError(code(error), reason, kind);
       }
     }
   }
 }
 
+/** The device for a request; where none can be asked about, `auto` is the CPU. */
+async function choose(local: LocalEndpoint, device: string): Promise<DeviceChoice> {
+  try {
+    return await local.choose();
+  } catch (error) {
+    if (named(device)) throw error;
+    return { kind: "cpu", reason: `${text(error)}, so the CPU is used`, software: false };
+  }
+}
+
+/**
+ * Has the model loaded where the next request would run; on `fal` there is nothing to load.
+ *
+ * @param elsewhere whether fal may be asked
+ */
+export async function prepare(local: LocalEndpoint, { device = "auto" }: Routing, elsewhere: boolean): Promise<Backend> {
+  if (device === "fal" || (elsewhere && local.lacks() !== undefined)) return "fal";
+  const { kind } = await choose(local, device);
+  if (device === "auto" && kind === "cpu" && elsewhere) return "fal";
+  try {
+    await local.load(kind);
+    return kind;
+  } catch (error) {
+    if (elsewhere || device !== "auto" || kind !== "webgpu" || !OF_THE_GPU.has(code(error))) throw error;
+    local.leaveGpu(onCpuAfter(text(error)));
+    await local.load("cpu");
+    return "cpu";
+  }
+}
+
 async function run(kind: DeviceKind, work: Work, local: LocalEndpoint): Promise<Outcome & { unreachable?: boolean }> {
-  const { signal, log } = work;
-  const answer = await local.run(work.input, work.image, { device: kind, signal, onLog: (line) => log(line.level, line.message) });
+  const { signal, log, id } = work;
+  const { sync_mode = false, ...input } = (work.input ?? {}) as Record<string, unknown>;
+  if (typeof sync_mode !== "boolean") {
+    return failure(422, [{ ...fault(["sync_mode"], "Input should be a valid boolean", "bool_type"), input: sync_mode }], kind);
+  }
+  let image = work.image;
+  try {
+    image ??= await pictureOf(input.image_url);
+  } catch (error) {
+    if (error instanceof UploadFailed) return failure(error.status, error.detail, kind);
+    throw error;
+  }
+  // What is at hand need not be copied into the engine a second time.
+  const given = isRecord(work.input) ? { ...input, ...(image === undefined ? {} : { image_url: "data:," }) } : work.input;
+  const answer = await local.run(given, image, { device: kind, signal, onLog: (line) => log(line.level, line.message) });
   if ("detail" in answer) return { ...failure(422, answer.detail, kind), unreachable: answer.unreachable };
-  const { picture, width, height, masks } = answer;
-  const image = {
-    url: URL.createObjectURL(picture),
-    content_type: "image/png",
-    file_name: `${work.id}.png`,
-    file_size: picture.size,
-    width,
-    height,
-  };
-  const body: TinySamOutput = { image, ...(masks === undefined ? {} : { masks }) };
+  const body: TinySamOutput = { image: await described(answer, `${id}.png`, sync_mode), ...(answer.masks === undefined ? {} : { masks: answer.masks }) };
   return { status: 200, body, backend: kind };
 }
 
 /** Runs a request on fal, with fal's log lines and its own time. */
-async function ask(remote: FalClient, work: Work, files: Files): Promise<Outcome & { seconds?: number | null }> {
-  let seconds: number | null | undefined;
+async function ask(way: Way, work: Work): Promise<Served> {
+  let seconds: number | undefined;
   let lines = 0;
   const onUpdate = (status: QueueStatus) => {
     if (status.status === "IN_QUEUE") return;
@@ -128,28 +175,40 @@ async function ask(remote: FalClient, work: Work, files: Files): Promise<Outcome
       work.log(level === "WARN" || level === "ERROR" ? level : "INFO", message);
       lines++;
     }
-    if (status.status === "COMPLETED") seconds = status.metrics?.inference_time ?? null;
+    if ("metrics" in status) seconds = status.metrics?.inference_time ?? undefined;
   };
-  const outcome = await runOnFal(remote, work.input, files, { direct: work.direct, webhook: work.webhook, signal: work.signal, onUpdate });
+  const { direct, webhook, signal } = work;
+  const outcome = await runOnFal(way, () => work.published(way), { direct, webhook, signal, onUpdate });
   return seconds === undefined ? outcome : { ...outcome, seconds };
 }
 
-/** The status and the words for a request that would have to go to fal and may not. */
-function refusal(reason: string, { device = "auto", fallback }: Routing): [number, string] {
-  const what = `This device cannot serve the request: ${reason}.`;
-  if (fallback === false) return [500, `${what} fal was not asked: \`fallback\` is false.`];
-  if (named(device)) return [500, `${what} To let fal answer, set \`device\` to "auto", or \`fallback\`.`];
-  return [401, `${what} To let fal answer, set \`proxyUrl\` or \`credentials\` in fal.config(), or \`fallback\` in configure().`];
+/** What comes of a request that would have to go to fal and may not: the device's error, with the remedy. */
+function refusal(reason: string, code: string, { device = "auto", fallback }: Routing): Outcome {
+  const what = `This device cannot serve the request: ${reason.replace(/[^?.!]$/, "$&.")}`;
+  if (fallback === false) return engineError(code, `${what} fal was not asked: \`fallback\` is false.`);
+  if (named(device)) return engineError(code, `${what} To let fal answer, set \`device\` to "auto", or \`fallback\`.`);
+  const words = `${what} To let fal answer, set \`proxyUrl\` or \`credentials\` in fal.config(), or \`fallback\` in configure().`;
+  // Where fal alone is to serve, what is missing is a key, and nothing else.
+  return device === "fal" ? failure(401, words) : engineError(code, words);
+}
+
+function onCpuAfter(reason: string): string {
+  return `WebGPU failed (${reason}), so the CPU is used`;
 }
 
 function named(device: string): device is DeviceKind {
   return device === "webgpu" || device === "cpu";
 }
 
+/** The stable name of an error of the engine's. */
 function code(error: unknown): string {
-  return typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
+  return String((error as { code?: unknown } | undefined)?.code);
 }
 
 function text(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -9,12 +9,12 @@ export interface Bounds {
 /** Things kept under a name, for a bounded time, in a bounded number and size. The latest always stays. */
 export class Kept<T> {
   readonly #bounds: Bounds;
-  readonly #dispose: (item: T) => void;
+  readonly #dispose: (item: T, name: string) => void;
   // A Map iterates in the order of insertion: oldest first.
   readonly #items = new Map<string, { item: T; bytes: number; since: number }>();
   #bytes = 0;
 
-  constructor(bounds: Bounds, dispose: (item: T) => void = () => undefined) {
+  constructor(bounds: Bounds, dispose: (item: T, name: string) => void = () => undefined) {
     this.#bounds = bounds;
     this.#dispose = dispose;
   }
@@ -42,10 +42,16 @@ export class Kept<T> {
 
   /** Lets go of one. */
   drop(name: string): void {
+    const item = this.take(name);
+    if (item !== undefined) this.#dispose(item, name);
+  }
+
+  /** Takes one out, as it is. */
+  take(name: string): T | undefined {
     const kept = this.#items.get(name);
-    if (kept === undefined) return;
+    if (kept === undefined) return undefined;
     this.#items.delete(name);
     this.#bytes -= kept.bytes;
-    this.#dispose(kept.item);
+    return kept.item;
   }
 }

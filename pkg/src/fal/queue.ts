@@ -91,7 +91,7 @@ export class Queue<Job, Outcome> {
    * @param bytes what the outcome keeps in memory
    * @param inferenceTime in seconds, where it was measured elsewhere
    */
-  complete(id: string, outcome: Outcome, bytes: number, now: number, inferenceTime?: number | null): boolean {
+  complete(id: string, outcome: Outcome, bytes: number, now: number, inferenceTime?: number): boolean {
     const entry = this.find(id, now);
     if (entry === undefined || entry.status === "COMPLETED") return false;
     const place = this.#waiting.indexOf(entry);

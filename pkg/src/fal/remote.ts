@@ -1,7 +1,11 @@
 import { ApiError, ValidationError, createFalClient, type FalClient, type QueueStatus } from "@fal-ai/client";
 import { ENDPOINT } from "./endpoint.js";
-import type { Files } from "./files.js";
-import { TIMEOUT_TYPE, failure, unreachable, type Outcome } from "./wire.js";
+import { LIFECYCLE } from "./files.js";
+import { UploadFailed } from "./uploads.js";
+import { TARGET_HEADER, TIMEOUT_TYPE, failure, route, type Outcome } from "./wire.js";
+
+/** What fal's client is configured with. */
+export type FalConfig = NonNullable<Parameters<typeof createFalClient>[0]>;
 
 /** How fal can be reached: any of these makes it a fallback. */
 export interface Fallback {
@@ -13,29 +17,62 @@ export interface Fallback {
   readonly fetch?: typeof fetch;
 }
 
-/** The request that may have to go to fal: how it came, and so how its like can be sent. */
+/** Whose requests come to the router. */
+export interface Caller {
+  /** Where its requests go that are not answered here. */
+  readonly network: typeof fetch;
+  /** This package's own client, and so known to upload the files of an input for that one input. */
+  readonly own?: true;
+  /** What an own client was configured with: fal is asked in just that way. */
+  readonly config?: FalConfig;
+  /** It makes requests to this endpoint and no other: whatever it uploads is for the device. */
+  readonly endpoint?: true;
+  /**
+   * What one `subscribe` was told of a request last. Its polls wait for something else, and its signal is the
+   * request's.
+   */
+  readonly told?: Map<string, string>;
+}
+
+/** A request that may have to go to fal: how it came, and so how its like can be sent. */
 export interface Origin {
   /** The address that was called: fal's, or the caller's proxy. */
   readonly address: string;
   readonly proxied: boolean;
   readonly headers: Headers;
+  readonly caller: Caller;
 }
 
-/** What the caller's own client sets for each call anew, and the browser itself. */
-const NOT_CARRIED = new Set(["accept", "content-type", "content-length", "user-agent", "x-fal-target-url"]);
+/** A way to fal. */
+export interface Way {
+  /** Ways of one name reach the same account of fal: what was uploaded by one can be named by the other. */
+  readonly name: string;
+  /**
+   * fal's client on this way.
+   *
+   * @param call `retries`: whether it sends a request again that fal is too busy for (default true); `lifecycle`: the
+   * header of its uploads
+   */
+  client(call?: { retries?: boolean; lifecycle?: string | undefined }): FalClient;
+}
 
-/** fal refused a request that is not to be sent again from here. */
-class Refused extends Error {
+/** What fal's client and the browser set for each call anew. */
+const NOT_CARRIED = new Set(["accept", "content-type", "content-length", "user-agent", TARGET_HEADER]);
+
+/** An answer that is an error and is not to be asked for again. */
+export class Refused extends Error {
   constructor(readonly response: Response) {
     super(`HTTP ${response.status}: ${response.statusText}`);
   }
 
-  /** What fal's client makes of a refusal. */
+  /** What fal's client makes of such an answer. */
   async toApiError(): Promise<ApiError<any>> {
     const { status, statusText, headers } = this.response;
     const body = await this.response.json().catch(() => undefined);
-    const message = body === undefined ? this.message : statusText;
-    return new ApiError({ status, body, message, timeoutType: headers.get(TIMEOUT_TYPE) ?? "" });
+    const message = body === undefined ? this.message : body.message || statusText;
+    const requestId = headers.get("x-fal-request-id") ?? "";
+    const told = { status, body, message, requestId, timeoutType: headers.get(TIMEOUT_TYPE) ?? "" };
+    return status === 422 ? new ValidationError(told) : new ApiError(told);
   }
 }
 
@@ -49,54 +86,93 @@ function once(network: typeof fetch): typeof fetch {
 }
 
 /**
- * fal's own client, on the network: with the key or the proxy that was configured, or else with those of the request.
- * Without either there is no way to fal.
- *
- * @param network where its requests go
- * @param retries whether it sends a request again that fal is too busy for
+ * The way to fal: by the key or the proxy of a fallback, or else as the request would have gone itself. Without either
+ * there is none. A key, a cookie and headers of the application's own go only where the request would have taken them;
+ * what it asks of fal (its `x-fal-…` headers) goes with it on every way.
  */
-export function remoteClient(
-  fallback: Fallback | undefined,
-  origin: Origin,
-  network: typeof fetch,
-  retries = true,
-): FalClient | undefined {
-  const { headers, address, proxied } = origin;
-  if (fallback === undefined && !proxied && !headers.has("authorization")) return undefined;
-  const own = fallback?.credentials !== undefined || fallback?.proxyUrl !== undefined;
-  // The request's own headers go where the caller would have sent them: to fal, or to the same proxy.
-  const carried = own ? [] : [...headers].filter(([name]) => !NOT_CARRIED.has(name));
-  const to = fallback?.fetch ?? network;
-  const proxyUrl = own ? fallback.proxyUrl : proxied ? address : undefined;
-  return createFalClient({
-    credentials: fallback?.credentials ?? (() => undefined),
-    fetch: retries ? to : once(to),
-    requestMiddleware: (request) => Promise.resolve({ ...request, headers: { ...Object.fromEntries(carried), ...request.headers } }),
-    ...(proxyUrl === undefined ? {} : { proxyUrl: { url: proxyUrl, when: "always" } }),
-    // configure() and the caller's client have warned of a key in the page.
-    suppressLocalCredentialsWarning: true,
-  });
+export function wayTo(fallback: Fallback | undefined, { headers, address, proxied, caller }: Origin): Way | undefined {
+  const elsewhere = fallback?.credentials !== undefined || fallback?.proxyUrl !== undefined;
+  const known = fallback !== undefined || proxied || headers.has("authorization") || isConfigured(caller.config);
+  if (!known) return undefined;
+  const carried = [...headers].filter(([name]) => !NOT_CARRIED.has(name));
+  const ofFal = Object.fromEntries(carried.filter(([name]) => name.startsWith("x-fal-")));
+  const ofCaller = Object.fromEntries(carried.filter(([name]) => !name.startsWith("x-fal-")));
+  const network = fallback?.fetch ?? caller.network;
+  const proxy = (url: string) => ({ url, when: "always" as const });
+
+  let config: FalConfig;
+  let name = proxied ? address : `${headers.get("authorization")}`;
+  /** Headers of every call; of the call that begins a request; and of an upload. */
+  let always: Record<string, string> = {};
+  let first = ofFal;
+  let upload: Record<string, string> = {};
+  if (elsewhere) {
+    const { credentials, proxyUrl } = fallback;
+    config = { credentials: credentials ?? (() => undefined), ...(proxyUrl === undefined ? {} : { proxyUrl: proxy(proxyUrl) }) };
+    name = `${proxyUrl} ${credentials}`;
+  } else if (caller.config !== undefined) {
+    // The caller's own key, proxy, middleware and patience: each call gets what is right for it.
+    const { fetch: _, responseHandler: __, ...own } = caller.config;
+    const { authorization: ___, ...rest } = ofCaller;
+    config = own;
+    first = { ...rest, ...ofFal };
+    name = nameOf(caller.config);
+  } else {
+    const { authorization, cookie } = ofCaller;
+    config = { credentials: () => undefined, ...(proxied ? { proxyUrl: proxy(address) } : {}) };
+    // A proxy may know its people by any header; fal knows them by these.
+    always = proxied ? ofCaller : { ...(authorization && { authorization }), ...(cookie && { cookie }) };
+    first = { ...ofCaller, ...ofFal };
+    if (route("POST", headers.get(TARGET_HEADER) ?? address)?.call === "initiate") upload = ofCaller;
+  }
+  const { requestMiddleware = (request) => Promise.resolve(request) } = config;
+  const client: Way["client"] = ({ retries = true, lifecycle } = {}) =>
+    createFalClient({
+      ...config,
+      fetch: retries ? network : once(network),
+      requestMiddleware: (request) => {
+        const call = route("POST", request.url)?.call; // what begins something is a POST
+        let added = {};
+        if (call === "run" || call === "submit") added = first;
+        if (call === "initiate") added = lifecycle ? { ...upload, [LIFECYCLE]: lifecycle } : upload;
+        return requestMiddleware({ ...request, headers: { ...always, ...request.headers, ...added } });
+      },
+      // configure() and the caller's client have warned of a key in the page.
+      suppressLocalCredentialsWarning: true,
+    });
+  return { name, client };
 }
 
-/** The six fields that fal knows; nothing else is sent. */
-const FAL_FIELDS = ["image_url", "size", "confidence", "box_prompt", "point_prompt", "point_label"];
+const configs = new WeakMap<FalConfig, number>();
+let lastConfig = 0;
+
+/** A client's way is one, whatever keys it gets as time goes by. */
+function nameOf(config: FalConfig): string {
+  if (!configs.has(config)) configs.set(config, ++lastConfig);
+  return `client ${configs.get(config)}`;
+}
+
+/** Whether a client of this package could reach fal. (In a worker fal's client ignores a proxy that is only named.) */
+export function isConfigured({ credentials, proxyUrl }: FalConfig = {}): boolean {
+  const key = typeof credentials === "function" ? credentials() : credentials;
+  return Boolean(key) || (proxyUrl !== undefined && (typeof document !== "undefined" || typeof proxyUrl === "object"));
+}
 
 /** Runs a request on fal, in its queue or `direct`, and hands on what fal says of it while it lasts. */
 export async function runOnFal(
-  client: FalClient,
-  input: unknown,
-  files: Files,
+  way: Way,
+  input: () => Promise<unknown>,
   call: { direct: boolean; webhook: string | undefined; signal: AbortSignal; onUpdate: (status: QueueStatus) => void },
 ): Promise<Outcome> {
   const { signal } = call;
+  const client = way.client({ retries: !call.direct });
   let requestId: string | undefined;
   const cancel = () => {
     if (requestId !== undefined) client.queue.cancel(ENDPOINT, { requestId }).catch(() => undefined);
   };
   signal.addEventListener("abort", cancel);
   try {
-    const known = isRecord(input) ? Object.fromEntries(Object.entries(input).filter(([name]) => FAL_FIELDS.includes(name))) : input;
-    const sent = (await publish(known, files, client)) as Record<string, unknown>;
+    const sent = (await input()) as Record<string, unknown>;
     signal.throwIfAborted();
     if (call.direct) {
       const { data } = await client.run(ENDPOINT, { input: sent, abortSignal: signal });
@@ -111,6 +187,7 @@ export async function runOnFal(
     return { status: 200, body: data, backend: "fal" };
   } catch (error) {
     if (signal.aborted) throw error;
+    if (error instanceof UploadFailed) return failure(error.status, error.detail, "fal");
     const told: unknown = error instanceof Refused ? await error.toApiError() : error;
     if (told instanceof ApiError) {
       const { status, message: reason, body = { detail: reason }, timeoutType } = told;
@@ -120,29 +197,4 @@ export async function runOnFal(
   } finally {
     signal.removeEventListener("abort", cancel);
   }
-}
-
-/** A value with every file that is held here uploaded for real. `blob:` addresses, too, mean nothing elsewhere. */
-export async function publish(value: unknown, files: Files, client: FalClient): Promise<unknown> {
-  if (typeof value === "string") {
-    const file = files.get(value) ?? (value.startsWith("blob:") ? await readBlob(value) : undefined);
-    return file === undefined ? value : client.storage.upload(file);
-  }
-  if (Array.isArray(value)) return Promise.all(value.map((item) => publish(item, files, client)));
-  if (!isRecord(value)) return value;
-  const entries = Object.entries(value).map(async ([name, item]) => [name, await publish(item, files, client)] as const);
-  return Object.fromEntries(await Promise.all(entries));
-}
-
-async function readBlob(url: string): Promise<Blob> {
-  try {
-    return await (await fetch(url)).blob();
-  } catch {
-    const detail = unreachable(`${url} was revoked, or belongs to another page`);
-    throw new ValidationError({ status: 422, message: detail[0].msg, body: { detail } });
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -10,6 +10,15 @@ export const TARGET_HEADER = "x-fal-target-url";
 /** The header by which a client knows a timeout that its caller set, and so does not try again. */
 export const TIMEOUT_TYPE = "x-fal-request-timeout-type";
 
+/** The header that names the kind of a request error, as its body does in `error_type`. */
+export const ERROR_TYPE = "x-fal-error-type";
+
+/** The header that says whether it may help to send the same request again. fal's client does not read it. */
+export const RETRYABLE = "x-fal-retryable";
+
+/** After these fal's client asks again, by itself. */
+export const RETRIED: readonly number[] = [429, 502, 503, 504];
+
 /** A call of the protocol that the device answers. */
 export type Route =
   | { readonly call: "run" }
@@ -69,24 +78,47 @@ export interface Outcome {
   readonly headers?: Record<string, string>;
 }
 
-/** An outcome that is an error: fal's `{detail}`. */
+/** An outcome that is an error: fal's `{detail}`. What is wrong with an input is so however often it is sent. */
 export function failure(status: number, detail: string | Fault[], backend?: Backend): Outcome {
   const reason = typeof detail === "string" ? detail : detail.map(({ loc, msg }) => `${loc.slice(1).join(".")}: ${msg}`).join("; ");
-  return { status, body: { detail }, backend, reason };
+  return { status, body: { detail }, backend, reason, ...(status === 422 ? { headers: { [RETRYABLE]: "false" } } : {}) };
+}
+
+/** fal's page of errors, which has a section for each type. */
+const ERRORS = "https://docs.fal.ai/errors";
+
+/** What is wrong with an input, or with one field of it. */
+export function fault(loc: Fault["loc"], msg: string, type: string): Fault {
+  return { loc: ["body", ...loc], msg, type, url: `${ERRORS}#${type}` };
 }
 
 /** What fal says of a picture that it cannot fetch. */
 export function unreachable(msg: string): [Fault] {
-  return [{ loc: ["body", "image_url"], msg, type: "file_download_error" }];
+  return [fault(["image_url"], msg, "file_download_error")];
 }
 
-/** A name for a request or a file; `crypto.randomUUID` is missing on plain http. */
+/**
+ * How the requests of this door are told from fal's: their UUIDs are of version 8, free to use, and begin with
+ * "tinysa".
+ */
+const OURS = "74696e79-7361-8";
+
+/** A name for a request: a UUID. (`crypto.randomUUID` is missing on plain http, and gives those of version 4.) */
 export function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const random = Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const variant = "89ab"[parseInt(random[3]!, 16) % 4];
+  return `${OURS}${random.slice(0, 3)}-${variant}${random.slice(4, 7)}-${random.slice(8)}`;
+}
+
+/** Whether a request was given its name here, and not by fal. */
+export function isOurs(requestId: string): boolean {
+  return requestId.startsWith(OURS);
 }
 
 /** A JSON answer with fal's headers. */
-export function respond(id: string | undefined, { status, body, backend, reason = "", headers }: Outcome): Response {
+export function respond(id: string | undefined, outcome: Outcome): Response {
+  const { status, body, backend, reason = "", headers } = outcome;
+  const type = errorTypeOf(outcome);
   return new Response(JSON.stringify(body), {
     status,
     // A status line holds printable ASCII only; the engine writes sizes as 8000×6000.
@@ -94,15 +126,23 @@ export function respond(id: string | undefined, { status, body, backend, reason 
     headers: {
       ...headers,
       "content-type": "application/json",
+      ...(type === undefined ? {} : { [ERROR_TYPE]: type }),
       ...(id === undefined ? {} : { "x-fal-request-id": id }),
       ...(backend === undefined ? {} : { "x-tinysam-backend": backend }),
     },
   });
 }
 
+/** The kind of a request error; nothing, where it is none. */
+function errorTypeOf({ body }: Outcome): string | undefined {
+  const { error_type } = (body ?? {}) as { error_type?: unknown };
+  return typeof error_type === "string" && /^\w+$/.test(error_type) ? error_type : undefined;
+}
+
 /** What a status says of a request. */
-export function statusOf<Job>(entry: Entry<Job, unknown>, position: number, logs: readonly Log[]): object {
+export function statusOf<Job>(entry: Entry<Job, Outcome>, position: number, logs: readonly Log[]): object {
   const response_url = `https://queue.fal.run/${ENDPOINT}/requests/${entry.id}`;
+  const error_type = entry.outcome && errorTypeOf(entry.outcome);
   return {
     status: entry.status,
     request_id: entry.id,
@@ -111,5 +151,6 @@ export function statusOf<Job>(entry: Entry<Job, unknown>, position: number, logs
     cancel_url: `${response_url}/cancel`,
     ...(entry.status === "IN_QUEUE" ? { queue_position: position } : { logs }),
     ...(entry.status === "COMPLETED" ? { metrics: { inference_time: entry.inferenceTime } } : {}),
+    ...(error_type === undefined ? {} : { error: entry.outcome?.reason, error_type }),
   };
 }

@@ -1,0 +1,107 @@
+import { TinySamError, aborted } from "./errors.js";
+import { Host, type HostOptions } from "./host.js";
+import type { Progress } from "./types.js";
+
+/** An engine, and how many hold it. */
+interface Share {
+  readonly options: HostOptions;
+  readonly host: Host;
+  readonly listeners: Set<(progress: Progress) => void>;
+  /** Stops a start that nobody waits for any more. */
+  readonly stop: AbortController;
+  holders: number;
+}
+
+/** Every engine that somebody holds. */
+const shares = new Set<Share>();
+
+/** Lets go of leases that were forgotten; a safety net, for collection may come late or never. */
+const forgotten = typeof FinalizationRegistry === "undefined" ? undefined : new FinalizationRegistry<Share>(letGo);
+
+/**
+ * A hold on an engine, which is shared by all who ask for the same: forty megabytes of weights need not lie in memory
+ * twice because a framework mounts twice. The engine ends when nobody holds it any more. A model and its images and masks
+ * hold one lease together; what is forgotten with all of them is let go.
+ * @internal
+ */
+export class Lease {
+  readonly #share: Share;
+  #released: TinySamError | undefined;
+
+  private constructor(share: Share) {
+    this.#share = share;
+    share.holders += 1;
+    forgotten?.register(this, share, this);
+  }
+
+  /** Takes hold of an engine of these options, and waits until it has started. */
+  static async take(options: HostOptions, onProgress?: (progress: Progress) => void, signal?: AbortSignal): Promise<Lease> {
+    const share = [...shares].find((other) => same(other.options, options)) ?? open(options);
+    const lease = new Lease(share);
+    if (onProgress !== undefined) share.listeners.add(onProgress);
+    try {
+      const tell = (progress: Progress) => share.listeners.forEach((listener) => listener(progress));
+      await orAborted(share.host.start(tell, share.stop.signal), signal);
+      return lease;
+    } catch (error) {
+      lease.release();
+      throw error;
+    } finally {
+      if (onProgress !== undefined) share.listeners.delete(onProgress);
+    }
+  }
+
+  get host(): Host {
+    return this.#share.host;
+  }
+
+  /** @throws `released` */
+  check(): void {
+    if (this.#released !== undefined) throw this.#released;
+  }
+
+  release(): void {
+    if (this.#released !== undefined) return;
+    this.#released = new TinySamError("released", "this model was freed: load it again");
+    forgotten?.unregister(this);
+    letGo(this.#share);
+  }
+}
+
+function open(options: HostOptions): Share {
+  const share = { options, host: new Host(options), listeners: new Set<never>(), stop: new AbortController(), holders: 0 };
+  shares.add(share);
+  return share;
+}
+
+function letGo(share: Share): void {
+  share.holders -= 1;
+  if (share.holders > 0) return;
+  shares.delete(share);
+  share.stop.abort();
+  share.host.release();
+}
+
+/** Nobody changes a Blob or what a worker's maker makes: the same one means the same. */
+function same(a: HostOptions, b: HostOptions): boolean {
+  return (
+    a.weights.sources.length === b.weights.sources.length &&
+    a.weights.sources.every((source, i) => source === b.weights.sources[i]) &&
+    a.weights.sha256 === b.weights.sha256 &&
+    a.preference === b.preference &&
+    a.worker === b.worker &&
+    a.cache === b.cache &&
+    String(a.assets) === String(b.assets)
+  );
+}
+
+/** Others may wait for the same start: who aborts stops waiting, and nothing more. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(aborted(signal));
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
