@@ -3,6 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 
+const PUBLIC = join(import.meta.dirname, "public");
+
 /**
  * What this page allows itself, and so what a page with tinysam needs at least: WebAssembly and a worker from
  * its own host. `connect-src https:` is for weights and photos from anywhere. Only in the built page: Vite's
@@ -29,10 +31,27 @@ function policy(): Plugin {
   };
 }
 
-/** Lists public/models/ in models/index.json: a page cannot list a folder, nor ask for a file that may be missing. */
+/** The project's addresses, from the package's manifest, which alone names its repository: GitHub Pages serve the page. */
+function addresses(): Plugin {
+  const manifest: unknown = JSON.parse(readFileSync(join(import.meta.dirname, "../pkg/package.json"), "utf8"));
+  const url = (manifest as { repository: { url: string } }).repository.url;
+  const [, owner, name] = /^git\+https:\/\/github\.com\/([^/]+)\/([^/]+)\.git$/.exec(url) ?? [];
+  if (owner === undefined || name === undefined) throw new Error(`pkg/package.json: ${url} is no repository on GitHub`);
+  const page = `https://${owner.toLowerCase()}.github.io/${name}/`;
+  return {
+    name: "addresses",
+    transformIndexHtml: {
+      order: "pre",
+      handler: (html) => html.replaceAll("%REPOSITORY%", `https://github.com/${owner}/${name}`).replaceAll("%PAGE%", page),
+    },
+  };
+}
+
+/** Lists public/models/ in models/index.json, with hashes: a page cannot list a folder, nor ask for a file that may be missing. */
 function models(): Plugin {
-  const list = () =>
-    JSON.stringify(readdirSync(join(import.meta.dirname, "public/models")).filter((name) => /\.(safetensors|pth|pt)$/.test(name)).sort());
+  const folder = join(PUBLIC, "models");
+  const entry = (name: string) => ({ name, sha256: createHash("sha256").update(readFileSync(join(folder, name))).digest("hex") });
+  const list = () => JSON.stringify(readdirSync(folder).filter((name) => /\.(safetensors|pth|pt)$/.test(name)).sort().map(entry));
   return {
     name: "model-list",
     generateBundle() {
@@ -62,12 +81,12 @@ function offline(): Plugin {
         for (const [name, file] of Object.entries(bundle)) {
           if (!name.startsWith("assets/")) continue;
           const origin = file.type === "asset" ? file.originalFileNames.join() : Object.keys(file.modules).join();
-          const device = /(?:[\\/]dist[\\/]|worker-)(cpu|webgpu)/.exec(`${origin} ${name}`)?.[1];
+          const device = /(?:[\\/]dist[\\/]|worker-|tinysam-)(cpu|webgpu)/.exec(`${origin} ${name}`)?.[1];
           files[device === "cpu" || device === "webgpu" ? device : "page"].push(name);
         }
-        const root = join(import.meta.dirname, "public");
-        for (const name of ["icon.svg", ...readdirSync(join(root, "photos")).filter((photo) => !photo.endsWith(".md")).map((photo) => `photos/${photo}`)]) {
-          version.update(readFileSync(join(root, name)));
+        const photos = readdirSync(join(PUBLIC, "photos"), { recursive: true, encoding: "utf8" }).filter((name) => /\.(jpg|png)$/.test(name));
+        for (const name of ["icon.svg", ...photos.map((photo) => `photos/${photo.replaceAll("\\", "/")}`)]) {
+          version.update(readFileSync(join(PUBLIC, name)));
           files.page.push(name);
         }
         const code = bundle["sw.js"];
@@ -81,7 +100,7 @@ function offline(): Plugin {
 
 export default defineConfig({
   base: "./",
-  plugins: [policy(), models(), offline()],
+  plugins: [policy(), addresses(), models(), offline()],
   build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   // As a user of the package would: its worker and modules are found beside it, not in Vite's cache.
   optimizeDeps: { exclude: ["tinysam"] },

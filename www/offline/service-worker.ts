@@ -12,8 +12,14 @@ const files = FILES;
 const PREFIX = "tinysam-page-";
 /** Of the folder, too: two copies of the page may share a host. */
 const NAME = `${PREFIX}${new URL("./", self.location.href).pathname}@${VERSION}`;
+/** What has no hash in its name, and is asked for anew as long as there is a network. */
+const CHANGING = new Set([new URL("models/index.json", self.location.href).href]);
+/** A network slower than this is none for the page itself, if that is kept; in milliseconds. */
+const PATIENCE_MS = 5_000;
 
-self.addEventListener("install", (event) => event.waitUntil(keep(files.page).then(() => self.skipWaiting())));
+// Without skipWaiting: open tabs ask for the files of the version that they are of, whenever they start an engine. This
+// version's turn comes, and the old one's files go, when the last of them is closed.
+self.addEventListener("install", (event) => event.waitUntil(keep(files.page)));
 
 self.addEventListener("activate", (event) => event.waitUntil(forgetOld().then(() => self.clients.claim())));
 
@@ -25,7 +31,8 @@ self.addEventListener("message", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || new URL(request.url).origin !== self.location.origin) return;
-  event.respondWith(request.mode === "navigate" ? newest(request) : kept(request));
+  if (request.mode === "navigate") event.respondWith(newest(request, "./"));
+  else event.respondWith(CHANGING.has(request.url) ? newest(request, request.url) : kept(request));
 });
 
 async function keep(names: readonly string[]): Promise<void> {
@@ -40,15 +47,13 @@ async function forgetOld(): Promise<void> {
   for (const name of await caches.keys()) if (name.startsWith(ours) && name !== NAME) await caches.delete(name);
 }
 
-/** The page itself from the network as long as there is one. */
-async function newest(request: Request): Promise<Response> {
-  try {
-    return await fetch(request);
-  } catch (error) {
-    const page = await (await caches.open(NAME)).match("./");
-    if (page === undefined) throw error;
-    return page;
-  }
+/** From the network as long as there is one that answers; else what is kept under this name. */
+async function newest(request: Request, name: string): Promise<Response> {
+  const page = await (await caches.open(NAME)).match(name);
+  const answer = fetch(request);
+  if (page === undefined) return answer;
+  const late = new Promise<Response>((resolve) => setTimeout(() => resolve(page), PATIENCE_MS));
+  return Promise.race([answer, late]).catch(() => page);
 }
 
 /** Files with a hash in their names never change. */

@@ -55,7 +55,7 @@ export class Benchmark {
     const { signal } = (this.#running = new AbortController());
     this.#button.textContent = "Stop";
     try {
-      const say = (words: string) => this.#panel.showBusy(`Benchmark: ${words}`);
+      const say = (words: string) => this.#panel.showBusy("benchmark", `Benchmark: ${words}`);
       const result = await measure(subject, this.#everything.checked, signal, say);
       this.#text.textContent = toMarkdown(subject, result);
       this.#box.hidden = false;
@@ -65,19 +65,19 @@ export class Benchmark {
     } finally {
       this.#running = undefined;
       this.#button.textContent = "Benchmark";
-      if (!signal.aborted) this.#panel.showBusy(undefined);
+      this.#panel.showBusy("benchmark", undefined);
     }
   }
 }
 
 /** Every time is the page's: from the call to its answer, the way to the worker and back in it. */
-async function measure({ sam, photo, everything }: Subject, withEverything: boolean, signal: AbortSignal, say: (words: string) => void): Promise<Result> {
+async function measure({ sam, photo, facts: { size }, everything }: Subject, withEverything: boolean, signal: AbortSignal, say: (words: string) => void): Promise<Result> {
   const { width, height } = photo.pixels;
   const encode: number[] = [];
   const decode: number[] = [];
   for (let i = 0; i < ENCODES; i++) {
     say(`encode ${i + 1} of ${ENCODES}`);
-    const [ms, image] = await timed(() => sam.embed(photo.blob, { signal }));
+    const [ms, image] = await timed(() => sam.embed(photo.blob, { size, signal }));
     encode.push(ms);
     try {
       if (i < ENCODES - 1) continue;
@@ -90,7 +90,7 @@ async function measure({ sam, photo, everything }: Subject, withEverything: bool
       }
       if (!withEverything) continue;
       const onProgress = ({ done, total }: { done: number; total: number }) => say(`everything, ${done} of ${total} points`);
-      const [everythingMs, masks] = await timed(async () => await image.everything({ ...everything, signal, onProgress }));
+      const [everythingMs, masks] = await timed(() => image.everything({ ...everything, signal, onProgress }).masks);
       for (const mask of masks) mask.free();
       return { encode, decode, everything: { ms: everythingMs, masks: masks.length }, memory: await sam.memory() };
     } finally {

@@ -1,80 +1,87 @@
 import {
-  TinySam,
   TinySamError,
   type Everything,
   type EverythingRunOptions,
-  type LoadOptions,
   type Mask,
   type Point,
-  type Progress,
   type Prompt,
   type SamImage,
 } from "tinysam";
-import { PhaseClock, type PhaseTimes } from "./phases.js";
+import type { Model } from "./state.js";
 
 /** What the page shows of the engine's work. Times are in milliseconds. */
 export interface EngineEvents {
-  progress(progress: Progress): void;
-  loaded(sam: TinySam, ms: number, phases: PhaseTimes): void;
-  encoding(): void;
-  encoded(image: SamImage, ms: number): void;
+  /** The photo is being encoded; `working` if the one before goes on being used meanwhile. */
+  encoding(working: boolean): void;
+  /** The photo is encoded, by this model: from now on prompts are asked of it. */
+  encoded(model: Model, ms: number): void;
   decoding(): void;
   /** One mask, or one for each of several boxes. They belong to the receiver, who frees them. */
   decoded(masks: Mask[]): void;
   /** How long one decode took, of a prompt or of a preview. */
   timed(ms: number): void;
+  /** May a patient model take its place now? */
+  mayReplace(): boolean;
+  /** A model that was to be used could not encode the photo: the one before goes on, if there was one. */
   failed(error: unknown): void;
+}
+
+/** A photo that is encoded, and by which model. */
+interface Encoded {
+  readonly model: Model;
+  readonly image: SamImage;
+  readonly ms: number;
 }
 
 /** The model, one photo and one prompt, each replaced by the next as soon as there is one. */
 export class Engine {
   readonly #events: EngineEvents;
-  #sam: TinySam | undefined;
-  #image: SamImage | undefined;
+  /** The model to use; the one in use may still be another, until this has encoded the photo. */
+  #model: Model | undefined;
+  /** What prompts are asked of. */
+  #used: Encoded | undefined;
+  /** What waits to be used. */
+  #waiting: Encoded | undefined;
   #photo: Blob | undefined;
   #prompt: Prompt | undefined;
   /** The mask that the prompt refines, if it does. */
   #base: Mask | undefined;
   /** The latest preview: a click at its point takes its mask, and need not wait for another. */
   #preview: { readonly at: Point; readonly mask: Promise<Mask | undefined> } | undefined;
-  /** Stops what the latest load, photo or prompt has made pointless. */
-  #loading = new AbortController();
+  /** Stops what the latest photo, model or prompt has made pointless: encoding, what is asked of an image, segmenting. */
   #embedding = new AbortController();
+  #using = new AbortController();
   #segmenting = new AbortController();
 
   constructor(events: EngineEvents) {
     this.#events = events;
   }
 
-  async load(options: LoadOptions): Promise<boolean> {
-    this.#loading.abort();
-    const { signal } = (this.#loading = new AbortController());
-    this.#forgetImage();
-    this.#sam?.free();
-    this.#sam = undefined;
-    const begun = performance.now();
-    const clock = new PhaseClock();
-    const onProgress = (progress: Progress) => {
-      clock.at(progress.phase);
-      this.#events.progress(progress);
-    };
-    try {
-      const sam = await TinySam.load({ ...options, signal, onProgress });
-      clock.at(undefined);
-      this.#sam = sam;
-      this.#events.loaded(sam, performance.now() - begun, clock.times);
-    } catch (error) {
-      this.#report(error);
-      return signal.aborted;
-    }
+  /** The photo as the model knows it, once it does. */
+  get image(): SamImage | undefined {
+    return this.#used?.image;
+  }
+
+  /** Another model. The one before is used until this one has encoded the photo. */
+  use(model: Model): void {
+    const before = this.#model;
+    this.#model = model;
+    if (before !== undefined && before.sam !== model.sam && before.sam !== this.#used?.model.sam) before.sam.free();
     void this.#embed();
-    return true;
+  }
+
+  /** Photos are to be seen at another size, for which the model need not be loaded again. */
+  resize(sizeFor: (model: Model) => number): void {
+    const model = this.#model;
+    const size = model && sizeFor(model);
+    if (model !== undefined && size !== undefined && size !== model.size) this.use({ ...model, size });
   }
 
   /** Another photo; its prompt starts empty. */
   open(photo: Blob): void {
     this.#photo = photo;
     this.#prompt = this.#base = undefined;
+    this.#forgetImage();
     void this.#embed();
   }
 
@@ -88,7 +95,7 @@ export class Engine {
 
   /** The mask at a point, if there is a photo, until the next is asked for: a newer point takes the place of one that waits. */
   preview(at: Point): Promise<Mask | undefined> | undefined {
-    const masks = this.#image?.segment({ points: [at], labels: [1] }, { latest: true, signal: this.#embedding.signal });
+    const masks = this.#used?.image.segment({ points: [at], labels: [1] }, { latest: true, signal: this.#using.signal });
     this.#dropPreview();
     this.#preview = masks && { at, mask: masks.then(([mask]) => mask) };
     return this.#preview?.mask;
@@ -97,28 +104,52 @@ export class Engine {
   /** Begins to look for everything, if there is a photo to look at. Another photo or model stops it. */
   everything({ signal, ...options }: EverythingRunOptions): Everything | undefined {
     this.segment(undefined);
-    const gone = this.#embedding.signal;
-    return this.#image?.everything({ ...options, signal: signal === undefined ? gone : AbortSignal.any([signal, gone]) });
+    return this.#used?.image.everything({ ...options, signal: either(signal, this.#using.signal) });
+  }
+
+  /** Uses what is encoded, if that may take the place of what was. */
+  settle(): void {
+    const encoded = this.#waiting;
+    if (encoded === undefined) return;
+    if (encoded.model.patient && this.#used !== undefined && !this.#events.mayReplace()) return;
+    this.#waiting = undefined;
+    this.#forgetImage();
+    this.#used = encoded;
+    this.#using = new AbortController();
+    this.#events.encoded(encoded.model, encoded.ms);
   }
 
   async #embed(afterCrash = false): Promise<void> {
-    this.#forgetImage();
-    if (this.#sam === undefined || this.#photo === undefined) return;
+    this.#embedding.abort();
+    this.#dropWaiting();
+    const model = this.#model;
+    const photo = this.#photo;
+    if (model === undefined || photo === undefined) return;
     const { signal } = (this.#embedding = new AbortController());
-    this.#events.encoding();
+    this.#events.encoding(this.#used !== undefined);
     const begun = performance.now();
     try {
-      const image = await this.#sam.embed(this.#photo, { signal });
-      this.#image = image;
-      this.#events.encoded(image, performance.now() - begun);
+      const image = await model.sam.embed(photo, { size: model.size, signal });
+      if (signal.aborted) return image.free();
+      this.#waiting = { model, image, ms: performance.now() - begun };
     } catch (error) {
-      return this.#recover(error, afterCrash);
+      return this.#failed(model, error, afterCrash);
     }
-    await this.#segment();
+    this.settle();
+  }
+
+  #failed(model: Model, error: unknown, afterCrash: boolean): void {
+    if (isWanted(error)) return;
+    // What works goes on.
+    const works = this.#used?.model;
+    if (works !== undefined) this.#model = works;
+    if (works === undefined || works.sam === model.sam) return this.#recover(error, afterCrash);
+    model.sam.free();
+    this.#events.failed(error);
   }
 
   async #segment(): Promise<void> {
-    const image = this.#image;
+    const image = this.#used?.image;
     const prompt = this.#prompt;
     if (image === undefined || prompt === undefined) return;
     const { signal } = (this.#segmenting = new AbortController());
@@ -140,16 +171,12 @@ export class Engine {
 
   /** A dead engine is replaced by the package; what it held has to be made again, once. */
   #recover(error: unknown, again: boolean): void {
+    if (isWanted(error)) return;
     const died = error instanceof TinySamError && (error.code === "crashed" || error.code === "device_lost");
     // Before anyone hears of it, and asks the dead engine for more.
     if (died) this.#forgetImage();
-    this.#report(error);
+    this.#events.failed(error);
     if (died && !again) void this.#embed(true);
-  }
-
-  #report(error: unknown): void {
-    const wanted = error instanceof TinySamError && (error.code === "aborted" || error.code === "superseded");
-    if (!wanted) this.#events.failed(error);
   }
 
   /** The preview's mask, if this prompt asks for just that; it is the caller's then. */
@@ -167,13 +194,35 @@ export class Engine {
     this.#preview = undefined;
   }
 
+  #dropWaiting(): void {
+    this.#waiting?.image.free();
+    this.#waiting = undefined;
+  }
+
   #forgetImage(): void {
     this.#dropPreview();
-    this.#embedding.abort();
+    this.#using.abort();
     this.#segmenting.abort();
-    this.#image?.free();
-    this.#image = undefined;
+    const used = this.#used;
+    used?.image.free();
+    this.#used = undefined;
+    // A model that was kept for this image alone.
+    if (used !== undefined && used.model.sam !== this.#model?.sam) used.model.sam.free();
     // A mask can be refined only as long as its image is there.
     if (this.#base !== undefined) this.#prompt = this.#base = undefined;
   }
+}
+
+function isWanted(error: unknown): boolean {
+  return error instanceof TinySamError && (error.code === "aborted" || error.code === "superseded");
+}
+
+/** `AbortSignal.any`, which Safari has since 17.4. */
+function either(one: AbortSignal | undefined, other: AbortSignal): AbortSignal {
+  const both = new AbortController();
+  for (const signal of [one, other]) {
+    if (signal?.aborted) both.abort(signal.reason);
+    signal?.addEventListener("abort", () => both.abort(signal.reason), { once: true });
+  }
+  return both.signal;
 }

@@ -1,6 +1,6 @@
 import { TinySamError, type Everything, type EverythingOptions, type EverythingProgress } from "tinysam";
 import { element, masksInWords } from "./dom.js";
-import type { Layers } from "./layers.js";
+import type { Layer, Layers } from "./layers.js";
 import type { Panel } from "./panel.js";
 
 /** So many candidates are shown as they come: more would not be told apart, and slow the page. */
@@ -8,6 +8,13 @@ const MOST_CANDIDATES = 150;
 
 /** Begins a run on the photo, if there is one. */
 export type Begin = (options: EverythingOptions & { signal: AbortSignal; onProgress(progress: EverythingProgress): void }) => Everything | undefined;
+
+/** A run of everything whose masks are on the stage, or were. */
+interface Run {
+  readonly options: EverythingOptions;
+  /** It was stopped: its masks are the first candidates, and not the final ones. */
+  readonly stopped: boolean;
+}
 
 /** Everything mode: the button, its settings and its run, whose masks come to the stage as they are found. */
 export class EverythingMode {
@@ -22,9 +29,10 @@ export class EverythingMode {
   readonly #changed: () => void;
   readonly #settings = element("everything-settings", HTMLDetailsElement);
   #running: AbortController | undefined;
-  #holds = false;
-  #stopped = false;
-  #used: EverythingOptions = {};
+  /** The run whose masks are on the stage. */
+  #shown: Run | undefined;
+  /** The run that left the stage last, with its masks: undoing what it left for brings them back. */
+  #shelf: (Run & { readonly layers: readonly Layer[] }) | undefined;
 
   /** `changed` is told when a run begins or ends. */
   constructor(layers: Layers, panel: Panel, begin: Begin, changed: () => void) {
@@ -34,23 +42,13 @@ export class EverythingMode {
     this.#changed = changed;
   }
 
-  /** What the run was asked for whose masks are on the stage. */
-  get used(): EverythingOptions {
-    return this.#used;
-  }
-
-  /** The masks on the stage are those of a run. */
-  get holdsStage(): boolean {
-    return this.#holds;
+  /** The run whose masks are on the stage, if they are those of a run. */
+  get shown(): Run | undefined {
+    return this.#shown;
   }
 
   get isRunning(): boolean {
     return this.#running !== undefined;
-  }
-
-  /** The run was stopped: what is on the stage are the first candidates, and not the final masks. */
-  get wasStopped(): boolean {
-    return this.#stopped;
   }
 
   /** What the settings ask for. */
@@ -78,27 +76,45 @@ export class EverythingMode {
     this.#running?.abort();
   }
 
-  /** Another kind of work takes the stage: masks still on their way are not wanted. */
+  /** Another kind of work takes the stage: masks still on their way are not wanted, finished ones may be again. */
   leave(): void {
-    this.#holds = false;
-    this.stop();
+    const left = this.#shown;
+    if (left === undefined) return;
+    this.#shown = undefined;
+    if (this.isRunning) return this.stop();
+    this.forget();
+    this.#shelf = { ...left, layers: this.#layers.take() };
   }
 
-  async start(): Promise<void> {
+  /** Photo or engine are gone, and the masks of earlier runs with them. */
+  forget(): void {
+    for (const { mask } of this.#shelf?.layers ?? []) mask.free();
+    this.#shelf = undefined;
+  }
+
+  /** The masks of a run with these options, which are there or are looked for. */
+  show(options: EverythingOptions): void {
+    if (this.#shown?.options === options) return;
+    const shelf = this.#shelf;
+    if (shelf?.options !== options) return void this.#run(options);
+    this.#shelf = undefined;
+    this.#shown = shelf;
+    this.#layers.put(shelf.layers);
+  }
+
+  async #run(options: EverythingOptions): Promise<void> {
     this.stop();
     const running = new AbortController();
     const { signal } = running;
     const onProgress = ({ done, total }: EverythingProgress) =>
-      signal.aborted || this.#panel.showBusy(`${done} of ${total} points, ${masksInWords(this.#layers.all.length)}`);
-    this.#used = this.wanted;
-    const run = this.#begin({ ...this.#used, signal, onProgress });
+      signal.aborted || this.#panel.showBusy("everything", `${done} of ${total} points, ${masksInWords(this.#layers.all.length)}`);
+    const run = this.#begin({ ...options, signal, onProgress });
     if (run === undefined) return;
     this.#running = running;
-    this.#holds = true;
-    this.#stopped = false;
+    this.#shown = { options, stopped: false };
     this.#layers.clear();
     this.#show();
-    this.#panel.showBusy("Looking at everything…");
+    this.#panel.showBusy("everything", "Looking at everything…");
     // Not one after another: while it decodes, the engine answers once a batch.
     const shown: Promise<void>[] = [];
     try {
@@ -107,8 +123,8 @@ export class EverythingMode {
         else mask.free();
       }
       await Promise.all(shown);
-      const masks = await run;
-      if (!this.#holds || signal.aborted) masks.forEach((mask) => mask.free());
+      const masks = await run.masks;
+      if (signal.aborted) masks.forEach((mask) => mask.free());
       else await this.#layers.show(masks);
       if (masks.length === 0) this.#settings.open = true;
       this.#panel.announce(masks.length === 0 ? "No mask passed the thresholds: lower them and try again." : `${masksInWords(masks.length)} found.`);
@@ -118,8 +134,8 @@ export class EverythingMode {
       await Promise.allSettled(shown);
       if (this.#running === running) {
         this.#running = undefined;
-        this.#stopped = signal.aborted;
-        this.#panel.showBusy(undefined);
+        if (this.#shown?.options === options) this.#shown = { options, stopped: signal.aborted };
+        this.#panel.showBusy("everything", undefined);
         this.#show();
       }
     }

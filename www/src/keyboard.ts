@@ -30,6 +30,7 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
     const [x, y] = view.toCanvas(at ?? centre());
     const step = fast ? 40 : 8;
     at = view.toPhoto(x + dx * step, y + dy * step);
+    view.reveal(at);
     viewer.setCrosshair(at);
     commands.hover(at);
     if (corner !== undefined) viewer.setDraft(between(corner, at));
@@ -49,6 +50,7 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
   const zoom = (factor: number) => {
     const [x, y] = view.toCanvas(at ?? centre());
     view.zoom(factor, x, y);
+    if (at !== undefined) view.reveal(at);
     viewer.redraw();
   };
 
@@ -59,7 +61,7 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
     else if ((event.ctrlKey || event.metaKey) && key === "y") commands.redo();
     else if (event.ctrlKey || event.metaKey) return;
     else if (arrow !== undefined) move(arrow, event.shiftKey);
-    else if (key === "enter" || key === " ") commands.point((at ??= centre()), event.altKey ? 0 : 1);
+    else if (key === "enter") commands.point((at ??= centre()), event.altKey ? 0 : 1);
     else if (key === "b") toggleBox(event.shiftKey);
     else if (key === "e") commands.everything();
     else if (key === "r") commands.refine();

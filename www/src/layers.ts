@@ -88,6 +88,24 @@ export class Layers {
     this.#changed();
   }
 
+  /** Gives the masks away, as they are: they are the caller's to keep, to put back or to free. */
+  take(): readonly Layer[] {
+    const taken = this.#all;
+    this.#all = [];
+    this.clear();
+    return taken;
+  }
+
+  /** Takes masks back in the place of those that are there. */
+  put(layers: readonly Layer[]): void {
+    this.#turn += 1;
+    this.#drop();
+    this.#all = layers;
+    this.#count = layers.length;
+    this.#picked = layers.length === 1 ? layers[0] : undefined;
+    this.#changed();
+  }
+
   clear(): void {
     this.#turn += 1;
     this.#drop();

@@ -1,84 +1,95 @@
-import { TinySamError, type Box, type Label, type Point, type TinySam } from "tinysam";
+import { TinySamError, type Box, type Label, type Point } from "tinysam";
 import { Benchmark } from "./benchmark.js";
-import { isCheckpoint, type Checkpoint } from "./checkpoints.js";
+import type { Checkpoint } from "./checkpoints.js";
 import { element, onClick } from "./dom.js";
 import { Engine } from "./engine.js";
 import { FalTab } from "./fal.js";
 import { watchKeyboard } from "./keyboard.js";
+import { readLink } from "./link.js";
+import { Loading } from "./loading.js";
 import { Machine, memoryOf, type Facts } from "./machine.js";
 import { MaskList } from "./mask-list.js";
 import { ModelChooser } from "./model-chooser.js";
 import { keepForOffline } from "./offline.js";
 import { Panel } from "./panel.js";
 import { PhotoChooser } from "./photo-chooser.js";
-import type { Photo } from "./photos.js";
+import { sampleOf, type Photo } from "./photos.js";
 import { watchPointer } from "./pointer.js";
 import { Preview } from "./preview.js";
+import type { Marks } from "./prompts.js";
 import { copyText, watchSaving } from "./saving.js";
-import { toCode, type Work } from "./snippet.js";
+import { watchSharing, type Shared } from "./sharing.js";
+import { toCode } from "./snippet.js";
 import { Stage } from "./stage.js";
+import { State, type Model } from "./state.js";
 import { Tabs } from "./tabs.js";
 import { Tools } from "./tools.js";
 import { Viewer } from "./viewer.js";
+import { falWork, work } from "./work.js";
 
+const asked = readLink(location);
 const panel = new Panel();
 const machine = new Machine();
 const tools = new Tools();
 const tabs = new Tabs("mask-tab", "fal-tab", "model-tab");
 const viewer = new Viewer(element("canvas", HTMLCanvasElement));
-const model = new ModelChooser(() => void load());
-
-let photo: Photo | undefined;
-/** The photo that was asked for last. */
-let wanted: Promise<Photo> | undefined;
-let sam: TinySam | undefined;
-/** What was measured of the engine that runs. */
-let measured: Omit<Facts, "checkpoint" | "caution" | "size"> = {};
-/** The checkpoint that the thresholds were set for; the user's own stay, until another is chosen. */
-let suggested: Checkpoint | undefined;
-/** The engine died, and is on its way back. */
-let recovering = false;
+const state = new State(() => machine.show(facts()));
+const chooser = new ModelChooser(
+  asked,
+  () => void loading.choose(),
+  () => engine.resize(({ choice }) => chooser.sizeFor(choice.checkpoint)),
+);
 
 const engine = new Engine({
-  progress: (progress) => panel.showProgress(progress),
-  loaded(loaded, ms, phases) {
-    sam = loaded;
-    measured = { device: loaded.device, sha256: loaded.checkpointSha256, load: ms, phases };
-    panel.showBusy(undefined);
-    showMachine();
-    panel.announce("The model is ready.");
-    void keepForOffline(loaded.device.kind);
+  encoding(working) {
+    if (!working) allow(false);
+    panel.showBusy("encode", "Encoding the photo…");
   },
-  encoding() {
-    allow(false);
-    panel.showBusy("Encoding the photo…");
-  },
-  encoded(_image, ms) {
-    panel.showBusy(undefined);
+  encoded(model, encode) {
+    panel.showBusy("encode", undefined);
+    const { recovering, model: before } = state.now;
+    // The masks of another model are not this one's.
+    if (before !== undefined) stage.forgetMasks();
+    state.change({ model, encode, recovering: false });
     allow(true);
-    measured = { ...measured, encode: ms };
-    showMachine();
-    void showMemory();
+    suggest(model.choice.checkpoint);
+    loading.encoded(model);
+    void showMemory(model);
+    void keepForOffline(model.sam.device.kind);
+    stage.ask();
+    void greet();
     if (!recovering) return panel.announce("The photo is encoded. Click on it.");
-    recovering = false;
     panel.showError(undefined);
     panel.notify("The engine was started again, and the photo is encoded.");
   },
   decoding: () => panel.showError(undefined),
   decoded: (masks) => stage.decoded(masks),
   timed,
+  mayReplace() {
+    if (stage.isReplaceable) return true;
+    panel.showBusy("encode", undefined);
+    return false;
+  },
   failed(error) {
-    panel.showBusy(undefined);
+    panel.showBusy("encode", undefined);
     panel.showError(error);
-    recovering = error instanceof TinySamError && (error.code === "crashed" || error.code === "device_lost");
-    if (recovering) stage.forgetMasks();
+    const recovering = error instanceof TinySamError && (error.code === "crashed" || error.code === "device_lost");
+    state.change({ recovering });
+    if (!recovering) return;
+    stage.forgetMasks();
+    // What brought it down is not begun again unasked.
+    if (stage.marks.marks.everything !== undefined) stage.marks.clear();
   },
 });
-const stage = new Stage(engine, panel, showStage);
+const stage: Stage = new Stage(engine, panel, showStage);
+const loading = new Loading(chooser, engine, panel);
 const preview = new Preview(engine, viewer, timed);
-const list = new MaskList(stage, () => photo?.pixels);
-const falTab = new FalTab({ photo: () => photo?.blob, work: falWork, copy: (code) => void copyText(panel, code, "The code is in the clipboard.") });
-const benchmark = new Benchmark(panel, () => sam && photo && { sam, photo, facts: facts(), everything: stage.everything.wanted });
+const list = new MaskList(stage, () => state.now.photo?.pixels);
+const falTab = new FalTab({ photo: () => state.now.photo?.blob, work: () => falWork(stage, state.now, chooser), copy: (code) => void copyText(panel, code, "The code is in the clipboard.") });
+const benchmark = new Benchmark(panel, () => {
+  const { model, photo } = state.now;
+  return model && photo && { sam: model.sam, photo, facts: facts(), everything: stage.everything.wanted };
+});
 viewer.setLayers(stage.layers);
 
 function allow(ready: boolean): void {
@@ -86,99 +97,95 @@ function allow(ready: boolean): void {
   benchmark.allow(ready);
 }
 
+/** Of the model in use, or of the one that is to come. */
 function facts(): Facts {
-  const { label, caution } = model.checkpoint;
-  return { checkpoint: label, caution, size: model.size, ...measured };
-}
-
-function showMachine(): void {
-  machine.show(facts());
+  const { model, encode, decode, memory } = state.now;
+  const { checkpoint } = model?.choice ?? chooser.choice;
+  const { label, caution } = checkpoint;
+  const known = model && { device: model.sam.device, sha256: model.sam.checkpointSha256, load: model.load, phases: model.phases };
+  return { checkpoint: label, caution, size: model?.size ?? chooser.sizeFor(checkpoint), ...known, encode, decode, memory };
 }
 
 function timed(decode: number): void {
   preview.measured(decode);
-  measured = { ...measured, decode };
-  showMachine();
+  state.change({ decode });
 }
 
-async function showMemory(): Promise<void> {
-  const asked = sam;
-  const memory = asked && (await memoryOf(asked));
-  if (memory === undefined || asked !== sam) return;
-  measured = { ...measured, memory };
-  showMachine();
+async function showMemory(model: Model): Promise<void> {
+  const memory = await memoryOf(model.sam);
+  if (model === state.now.model) state.change({ memory });
 }
 
-function work(): Work {
-  const { layers, everything, marks } = stage;
-  return {
-    weights: model.checkpoint.weights,
-    device: model.device,
-    size: model.size,
-    everything: everything.holdsStage ? { options: everything.used, stoppedAfter: everything.wasStopped ? layers.all.length : undefined } : undefined,
-    prompt: marks.prompt(),
-    picked: layers.all.length > 1 && layers.picked !== undefined ? layers.all.indexOf(layers.picked) : -1,
-    refinements: layers.all.map(({ refinements }) => refinements),
-  };
+/** The checkpoint that the thresholds were set for; the user's own stay, until another is chosen. */
+let suggested: Checkpoint | undefined;
+
+function suggest(checkpoint: Checkpoint): void {
+  if (checkpoint !== suggested) stage.everything.suggest(checkpoint.least);
+  suggested = checkpoint;
 }
 
-/** Where nothing is marked, fal's call finds everything. */
-function falWork(): Work {
-  const now = work();
-  const everything = now.everything ?? (stage.marks.isEmpty ? { options: stage.everything.wanted, stoppedAfter: undefined } : undefined);
-  return { ...now, everything };
+/** A first mask by itself, where it shows what a click does. */
+async function greet(): Promise<void> {
+  const photo = state.now.photo;
+  if (photo !== undefined && stage.isEmpty) await preview.greet(sampleOf(photo.link)?.at ?? [photo.pixels.width / 2, photo.pixels.height / 2]);
+  // When it is drawn.
+  requestAnimationFrame(() => loading.goOn());
+}
+
+function scene() {
+  const { photo } = state.now;
+  return photo && engine.image && { name: photo.name, image: engine.image, layers: stage.layers.chosen };
 }
 
 function showStage(): void {
-  const { prompts, layers } = stage;
+  const { prompts, layers, mode } = stage;
   if (!stage.isEmpty) preview.hide();
   falTab.showCode();
   viewer.setMarks(prompts.marks);
-  panel.showStage(stage);
+  panel.showStage(mode, layers.picked?.mask);
   list.update();
   element("undo", HTMLButtonElement).disabled = !prompts.canUndo;
   element("redo", HTMLButtonElement).disabled = !prompts.canRedo;
   element("clear", HTMLButtonElement).disabled = stage.isEmpty;
   element("mask-actions", HTMLElement).hidden = layers.all.length === 0;
+  // Not in the middle of what has changed the stage.
+  queueMicrotask(() => engine.settle());
 }
+
+function shared(): Shared {
+  const { photo, model } = state.now;
+  const size = chooser.chosenSize;
+  const link = { photo: photo?.link, weights: loading.link, size: size?.toString(), marks: stage.marks.marks };
+  return { link, isOwnCheckpoint: model?.choice.checkpoint.weights.weights instanceof Blob };
+}
+
+/** The photo that was asked for last. */
+let wanted: Promise<Photo> | undefined;
+
+/** What the address marks on the first photo, and on no other. */
+let linked: Marks | undefined = asked.marks;
 
 async function openPhoto(opening: Promise<Photo>): Promise<void> {
   wanted = opening;
-  let opened: Photo;
+  const marks = linked;
+  linked = undefined;
+  let photo: Photo;
   try {
-    opened = await opening;
+    photo = await opening;
   } catch (error) {
     return wanted === opening ? panel.showError(error) : undefined;
   }
   // One that was asked for later may have come sooner.
-  if (wanted !== opening) return opened.pixels.close();
-  photo = opened;
+  if (wanted !== opening) return photo.pixels.close();
+  state.change({ photo });
   panel.showError(undefined);
   preview.hide();
   viewer.setPhoto(photo.pixels);
   forgetCrosshair();
   stage.reset();
   engine.open(photo.blob);
-  chooser.show(photo.name);
-}
-
-async function load(): Promise<void> {
-  sam = undefined;
-  measured = {};
-  recovering = false;
-  allow(false);
-  stage.forgetMasks();
-  showMachine();
-  model.showNote();
-  if (model.checkpoint !== suggested) stage.everything.suggest(model.checkpoint.least);
-  suggested = model.checkpoint;
-  panel.showError(undefined);
-  panel.showBusy(undefined);
-  if (await engine.load(model.options)) return;
-  // Where only the page's own host is reached, the checkpoint beside the page lets it be tried.
-  if (panel.errorCode !== "checkpoint_unreachable" || !model.chooseSpare()) return;
-  panel.notify("The checkpoint cannot be reached from here: the one beside the page takes its place.");
-  await load();
+  if (marks !== undefined) stage.marks.reset(marks);
+  photos.show(photo);
 }
 
 const commands = {
@@ -206,16 +213,19 @@ onClick("zoom-in", () => (viewer.view.zoom(1.4), viewer.redraw()));
 onClick("zoom-out", () => (viewer.view.zoom(1 / 1.4), viewer.redraw()));
 onClick("zoom-fit", () => (viewer.view.fit(), viewer.redraw()));
 onClick("device-chip", () => tabs.show("model-tab"));
+onClick("copy-install", () => void copyText(panel, element("install", HTMLElement).textContent ?? "", "The line is in the clipboard."));
 
-watchSaving(panel, () => photo && { name: photo.name, pixels: photo.pixels, layers: stage.layers.chosen }, () => toCode(work()));
+watchSaving(panel, scene, () => toCode(work(stage, state.now, chooser)));
+watchSharing(panel, shared, scene);
 // The settings of everything are in fal's call.
 element("everything-settings", HTMLElement).addEventListener("input", () => falTab.showCode());
+// A link that is opened in this tab differs after `#` alone.
+addEventListener("hashchange", () => location.reload());
 
-const chooser = new PhotoChooser((opening) => void openPhoto(opening), (file) => !isCheckpoint(file), (file) => {
-  model.add(file);
-  void load();
+const photos = new PhotoChooser((opening) => void openPhoto(opening), (file) => {
+  chooser.add(file);
+  void loading.choose();
 });
-chooser.openFirst();
-showMachine();
-await model.find();
-await load();
+photos.openFirst(asked.photo);
+machine.show(facts());
+await loading.begin(asked.weights);

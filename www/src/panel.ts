@@ -1,6 +1,11 @@
 import { TinySamError, type Mask, type Progress } from "tinysam";
 import { element, fillFacts, megabytes, onClick } from "./dom.js";
-import type { Stage } from "./stage.js";
+
+/** What a click on the photo does now, or what is to be said in place of it: `made` is a mask, and needs no words. */
+export type Mode = "mark" | "made" | "pick" | "refine" | "none";
+
+/** Whose work goes on. What began last is shown, until it ends. */
+export type Work = "load" | "encode" | "everything" | "benchmark";
 
 const PHASES: Readonly<Record<Progress["phase"], string>> = {
   module: "Fetching the engine",
@@ -25,6 +30,9 @@ export class Panel {
   readonly #refine = element("refine", HTMLButtonElement);
   readonly #announce = element("announce", HTMLElement);
   readonly #toast = element("toast", HTMLElement);
+  readonly #behind = element("behind", HTMLElement);
+  readonly #behindText = element("behind-text", HTMLElement);
+  readonly #going = new Map<Work, { readonly words: string; readonly part: number | undefined }>();
   #mask: Mask | undefined;
   #downloadBegun: number | undefined;
   #toastTimer = 0;
@@ -36,31 +44,37 @@ export class Panel {
   showProgress({ phase, loaded, total }: Progress): void {
     if (phase !== "download" || loaded === undefined) {
       this.#downloadBegun = undefined;
-      return this.showBusy(`${PHASES[phase]}…`);
+      return this.showBusy("load", `${PHASES[phase]}…`);
     }
     this.#downloadBegun ??= performance.now();
     const seconds = (performance.now() - this.#downloadBegun) / 1000;
     const speed = seconds > 0.5 ? `, ${megabytes(loaded / seconds)} MB/s` : "";
     const of = total === undefined ? "" : ` of ${megabytes(total)}`;
-    this.showBusy(`${PHASES[phase]}: ${megabytes(loaded)}${of} MB${speed}`);
-    this.#progress.hidden = total === undefined;
-    if (total !== undefined) this.#progress.value = loaded / total;
+    this.showBusy("load", `${PHASES[phase]}: ${megabytes(loaded)}${of} MB${speed}`, total === undefined ? undefined : loaded / total);
   }
 
-  /** What goes on on the stage, or nothing. */
-  showBusy(words: string | undefined): void {
-    this.#progress.hidden = true;
-    this.#busy.hidden = words === undefined;
-    this.#busyText.textContent = words ?? "";
+  /** What goes on on the stage, how far it is where that is known, or its end. */
+  showBusy(work: Work, words: string | undefined, part?: number): void {
+    if (words === undefined) this.#going.delete(work);
+    else this.#going.set(work, { words, part });
+    const last = [...this.#going.values()].at(-1);
+    this.#busy.hidden = last === undefined;
+    this.#busyText.textContent = last?.words ?? "";
+    this.#progress.hidden = last?.part === undefined;
+    if (last?.part !== undefined) this.#progress.value = last.part;
+  }
+
+  /** What is downloaded behind the work on the stage, or nothing. */
+  showBehind(words: string | undefined): void {
+    this.#behind.hidden = words === undefined;
+    this.#behindText.textContent = words ?? "";
   }
 
   /** The picked mask's measures, and what can be done now. */
-  showStage({ layers, everything, isPicking, isRefining }: Stage): void {
-    const mask = layers.picked?.mask;
-    const none = everything.holdsStage && !everything.isRunning && layers.all.length === 0;
-    const mode = isRefining ? "refine" : none ? "none" : isPicking ? "pick" : mask === undefined ? "mark" : "";
+  showStage(mode: Mode, mask: Mask | undefined): void {
+    const isRefining = mode === "refine";
     for (const hint of this.#maskHint.children) if (hint instanceof HTMLElement) hint.hidden = hint.dataset.mode !== mode;
-    this.#refine.hidden = !isRefining && !(isPicking && mask !== undefined);
+    this.#refine.hidden = !isRefining && !(mode === "pick" && mask !== undefined);
     this.#refine.textContent = isRefining ? "Done" : "Refine";
     this.#maskFacts.hidden = mask === undefined;
     if (mask === undefined || mask === this.#mask) return;
@@ -80,11 +94,6 @@ export class Panel {
     this.#error.textContent = error === undefined ? "" : inWords(error);
     if (error instanceof TinySamError) this.#error.dataset.code = error.code;
     else delete this.#error.dataset.code;
-  }
-
-  /** The code of the error that is shown. */
-  get errorCode(): string | undefined {
-    return this.#error.dataset.code;
   }
 
   /** Said to screen readers: who sees the page sees it. */

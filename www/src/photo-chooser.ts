@@ -1,30 +1,25 @@
 import { watchCamera } from "./camera.js";
+import { contentOf } from "./content.js";
 import { element } from "./dom.js";
-import { fetchFromUrl, fetchPhoto, readPhoto, SAMPLES, watchFiles, type Photo } from "./photos.js";
+import { watchDropping } from "./dropping.js";
+import { fetchFromUrl, fetchSample, readPhoto, sampleOf, SAMPLES, type Photo } from "./photos.js";
 
-/** Every way to a photo: the samples, a file, dropping, pasting, an address, the camera. */
+/** Every way to a photo, or to a checkpoint of one's own: the samples, a file, dropping, pasting, an address, the camera. */
 export class PhotoChooser {
   readonly #open: (photo: Promise<Photo>) => void;
+  readonly #takeCheckpoint: (file: File) => void;
   readonly #samples = element("samples", HTMLElement);
 
-  /** `takeOther` gets the files that are no photos. */
-  constructor(open: (photo: Promise<Photo>) => void, isPhoto: (file: File) => boolean, takeOther: (file: File) => void) {
+  constructor(open: (photo: Promise<Photo>) => void, takeCheckpoint: (file: File) => void) {
     this.#open = open;
+    this.#takeCheckpoint = takeCheckpoint;
     this.#samples.append(...SAMPLES.map((sample) => this.#sample(sample)));
-    const take = ([file]: readonly File[]) => {
-      if (file === undefined) return;
-      if (isPhoto(file)) open(readPhoto(file, file.name));
-      else takeOther(file);
-    };
-    watchFiles(document.body, take);
-    for (const id of ["photo-file", "checkpoint-file"]) {
-      const input = element(id, HTMLInputElement);
-      input.addEventListener("change", () => {
-        take([...(input.files ?? [])]);
-        // So that the same file can be chosen again.
-        input.value = "";
-      });
-    }
+    watchDropping(document.body, ({ file, address }) => {
+      if (file !== undefined) void this.#take(file, isNamedCheckpoint(file));
+      else if (address !== undefined) open(fetchFromUrl(address));
+    });
+    this.#watchInput("photo-file", isNamedCheckpoint);
+    this.#watchInput("checkpoint-file", () => true);
     watchCamera(open);
     element("url-form", HTMLFormElement).addEventListener("submit", (event) => {
       event.preventDefault();
@@ -32,26 +27,49 @@ export class PhotoChooser {
     });
   }
 
-  /** The photo that is there before anything is chosen. */
-  openFirst(): void {
-    const { file, title } = SAMPLES[0];
-    this.#open(fetchPhoto(`./photos/${file}`, title));
+  /** The photo that is there before anything is chosen: a sample's file, an address, or the first sample. */
+  openFirst(asked: string | undefined): void {
+    this.#open(asked === undefined || sampleOf(asked) !== undefined ? fetchSample(sampleOf(asked) ?? SAMPLES[0]) : fetchFromUrl(asked));
   }
 
-  /** Marks the sample of this name, if it is one. */
-  show(name: string): void {
-    for (const button of this.#samples.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.title === name));
+  /** Marks the sample that is on the stage, if one is. */
+  show({ link }: Photo): void {
+    for (const button of this.#samples.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.file === link));
   }
 
-  #sample({ file, title }: { file: string; title: string }): HTMLButtonElement {
+  #watchInput(id: string, isMeant: (file: File) => boolean): void {
+    const input = element(id, HTMLInputElement);
+    input.addEventListener("change", () => {
+      const [file] = input.files ?? [];
+      if (file !== undefined) void this.#take(file, isMeant(file));
+      // So that the same file can be chosen again.
+      input.value = "";
+    });
+  }
+
+  /** By what is in it, whatever it is called. Where that tells nothing, by what was probably meant. */
+  async #take(file: File, isCheckpointMeant: boolean): Promise<void> {
+    const { kind } = await contentOf(file).catch(() => ({ kind: "unknown" as const }));
+    if (kind === "checkpoint" || (kind === "unknown" && isCheckpointMeant)) this.#takeCheckpoint(file);
+    else this.#open(readPhoto(file, file.name));
+  }
+
+  #sample(sample: (typeof SAMPLES)[number]): HTMLButtonElement {
+    const { file, title } = sample;
     const button = document.createElement("button");
     button.type = "button";
     button.title = title;
-    const picture = new Image();
-    picture.src = `./photos/${file}`;
+    button.dataset.file = file;
+    const picture = new Image(120, 90);
+    picture.src = `./photos/small/${file.replace(/\.\w+$/, "")}.jpg`;
     picture.alt = title;
     button.append(picture);
-    button.addEventListener("click", () => this.#open(fetchPhoto(picture.src, title)));
+    button.addEventListener("click", () => this.#open(fetchSample(sample)));
     return button;
   }
+}
+
+/** As people name what the engine knows, or explains why it does not. */
+function isNamedCheckpoint({ name }: File): boolean {
+  return /\.(pth|pt|bin|ckpt|pkl|tar|safetensors|sft|onnx|gguf)( ?\(\d+\))?$/i.test(name);
 }

@@ -1,9 +1,11 @@
-/** The photos that come with the page; public/photos/README.md says whose they are. */
+import { contentOf, tooLarge } from "./content.js";
+
+/** The photos that come with the page, and the place in each where a first mask is shown; public/photos/README.md says whose they are. */
 export const SAMPLES = [
-  { file: "coffee.png", title: "A cup of coffee" },
-  { file: "chelsea.png", title: "A cat" },
-  { file: "astronaut.png", title: "An astronaut" },
-  { file: "rocket.jpg", title: "A rocket" },
+  { file: "coffee.png", title: "A cup of coffee", at: [250, 100] },
+  { file: "chelsea.png", title: "A cat", at: [120, 80] },
+  { file: "astronaut.png", title: "An astronaut", at: [230, 110] },
+  { file: "rocket.jpg", title: "A rocket", at: [320, 200] },
 ] as const;
 
 /** A photo to segment: its bytes for the engine, its pixels for the screen. */
@@ -11,19 +13,28 @@ export interface Photo {
   readonly name: string;
   readonly blob: Blob;
   readonly pixels: ImageBitmap;
+  /** What a link can say of it: a sample's file, or the address that it came from. A photo of the user's own has none. */
+  readonly link?: string;
 }
 
-export async function fetchPhoto(address: string, name: string): Promise<Photo> {
-  const response = await fetch(address);
-  if (!response.ok) throw new Error(`The photo could not be fetched: status ${response.status}.`);
-  return readPhoto(await response.blob(), name);
+/** A sample by its file's name, if there is one. */
+export function sampleOf(file: string | undefined): (typeof SAMPLES)[number] | undefined {
+  return SAMPLES.find((sample) => sample.file === file);
+}
+
+export async function fetchSample({ file, title }: (typeof SAMPLES)[number]): Promise<Photo> {
+  return { ...(await fetchPhoto(`./photos/${file}`, title)), link: file };
 }
 
 /** A photo from anywhere, as far as its host lets other pages read it. */
 export async function fetchFromUrl(address: string): Promise<Photo> {
-  const name = decodeURIComponent(address.split(/[?#]/)[0]?.split("/").pop() || address);
+  const name = nameOf(address);
+  const { protocol, origin, href } = new URL(address, document.baseURI);
+  if (protocol === "http:" && origin !== location.origin) {
+    throw new Error(`“${name}” is at an http: address, which this page may not read. Try it with https:, or save the photo and drop it here.`);
+  }
   try {
-    return await fetchPhoto(address, name);
+    return { ...(await fetchPhoto(href, name)), ...(protocol === "http:" || protocol === "https:" ? { link: href } : {}) };
   } catch (error) {
     // All that fetch says of a host that cannot be reached, or that does not allow it.
     if (!(error instanceof TypeError)) throw error;
@@ -32,33 +43,32 @@ export async function fetchFromUrl(address: string): Promise<Photo> {
 }
 
 export async function readPhoto(blob: Blob, name: string): Promise<Photo> {
+  const content = await contentOf(blob);
+  const large = content.kind === "picture" && content.sides !== undefined ? tooLarge(content.sides) : undefined;
+  if (large !== undefined) throw new Error(`“${name}” has ${large}.`);
   try {
     return { name, blob, pixels: await createImageBitmap(blob) };
   } catch {
-    throw new Error(`“${name}” is not a photo that this browser can read. Try a JPEG, PNG or WebP.`);
+    throw new Error(
+      content.kind === "picture"
+        ? `“${name}” is a ${content.format} that this browser cannot read: it may be damaged or cut off, or of a kind that it does not know.`
+        : `“${name}” is not a photo that this browser can read. Try a JPEG, PNG or WebP.`,
+    );
   }
 }
 
-/** Calls back with the files that are dropped on the page or pasted into it. */
-export function watchFiles(root: HTMLElement, take: (files: File[]) => void): void {
-  const dropping = (on: boolean) => root.classList.toggle("is-dropping", on);
-  addEventListener("dragover", (event) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault();
-    dropping(true);
-  });
-  addEventListener("dragleave", (event) => {
-    if (event.relatedTarget === null) dropping(false);
-  });
-  addEventListener("drop", (event) => {
-    event.preventDefault();
-    dropping(false);
-    take([...(event.dataTransfer?.files ?? [])]);
-  });
-  addEventListener("paste", (event) => {
-    const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length === 0) return;
-    event.preventDefault();
-    take(files);
-  });
+async function fetchPhoto(address: string, name: string): Promise<Photo> {
+  const response = await fetch(address);
+  if (!response.ok) throw new Error(`The photo could not be fetched: status ${response.status}.`);
+  return readPhoto(await response.blob(), name);
+}
+
+/** The last part of an address, in letters where they are letters: not every address is of UTF-8. */
+function nameOf(address: string): string {
+  const last = address.split(/[?#]/)[0]?.split("/").pop() || address;
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last;
+  }
 }

@@ -11,10 +11,18 @@ export interface Gestures {
   hover(at: Point | undefined): void;
 }
 
+/** A turn of the wheel goes on as it began, until it rests so long, in milliseconds. */
+const WHEEL_REST_MS = 300;
 /** Further than this a press is a drag, in CSS pixels. */
 const DRAG = 5;
 /** A finger that rests this long excludes, as a right click does. */
 const LONG_PRESS_MS = 500;
+
+/** On the canvas, in CSS pixels. */
+interface Place {
+  readonly x: number;
+  readonly y: number;
+}
 
 interface Press {
   readonly id: number;
@@ -25,12 +33,18 @@ interface Press {
   /** It began on the photo: a box may begin beside it, a point may not. */
   readonly inside: boolean;
   dragging: boolean;
+  /** Where the photo was last moved to. */
+  at: Place;
 }
 
 /** Turns mouse, pen and touch into points, boxes, zooming and panning. */
 export function watchPointer(viewer: Viewer, gestures: Gestures): void {
   const { canvas, view } = viewer;
-  const fingers = new Map<number, { x: number; y: number }>();
+  const isHeld = watchSpace(canvas);
+  const fingers = new Map<number, Place>();
+  /** Where they were when the photo last followed two of them, and the frame in which it will again. */
+  let followed: readonly Place[] = [];
+  let following = 0;
   let press: Press | undefined;
   let longPress = 0;
 
@@ -46,10 +60,11 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
     canvas.setPointerCapture(event.pointerId);
     const { offsetX: x, offsetY: y } = event;
     if (event.pointerType === "touch") fingers.set(event.pointerId, { x, y });
+    followed = [...fingers.values()];
     if (fingers.size > 1) return cancel();
-    const pans = event.button === 1;
+    const pans = event.button === 1 || isHeld();
     const label: Label = event.button === 2 || event.altKey ? 0 : 1;
-    const started: Press = { id: event.pointerId, x, y, label, pans, inside: view.contains(x, y), dragging: false };
+    const started: Press = { id: event.pointerId, x, y, label, pans, inside: view.contains(x, y), dragging: false, at: { x, y } };
     press = started;
     if (event.pointerType !== "touch" || !started.inside) return;
     longPress = window.setTimeout(() => {
@@ -63,11 +78,16 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
 
   canvas.addEventListener("pointermove", (event) => {
     const { offsetX: x, offsetY: y } = event;
-    if (fingers.size === 2 && fingers.has(event.pointerId)) return pinch(event.pointerId, x, y);
+    if (fingers.size === 2 && fingers.has(event.pointerId)) {
+      fingers.set(event.pointerId, { x, y });
+      following ||= requestAnimationFrame(pinch);
+      return;
+    }
     if (press === undefined && event.pointerType !== "touch") gestures.hover(view.contains(x, y) ? view.toPhoto(x, y) : undefined);
     if (press?.id !== event.pointerId) return;
     if (press.pans) {
-      view.pan(event.movementX, event.movementY);
+      view.pan(x - press.at.x, y - press.at.y);
+      press.at = { x, y };
       return viewer.redraw();
     }
     press.dragging ||= Math.hypot(x - press.x, y - press.y) > DRAG;
@@ -75,7 +95,7 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
   });
 
   canvas.addEventListener("pointerup", (event) => {
-    fingers.delete(event.pointerId);
+    lift(event.pointerId);
     if (press?.id !== event.pointerId) return;
     const { x, y, label, dragging, pans, inside } = press;
     cancel();
@@ -88,33 +108,67 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
   canvas.addEventListener("pointerleave", () => gestures.hover(undefined));
 
   canvas.addEventListener("pointercancel", (event) => {
-    fingers.delete(event.pointerId);
+    lift(event.pointerId);
     cancel();
   });
 
+  let wheel = { zooms: false, at: -Infinity };
   canvas.addEventListener(
     "wheel",
     (event) => {
       event.preventDefault();
-      // A pinch on a touchpad comes as a wheel with Control, in smaller steps.
-      view.zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0015)), event.offsetX, event.offsetY);
+      const { deltaX, deltaY, deltaMode, ctrlKey, metaKey, shiftKey, offsetX, offsetY, timeStamp } = event;
+      // A photo that is shown whole cannot be panned: a turn that begins there zooms, and does not end in panning.
+      const goesOn = timeStamp - wheel.at < WHEEL_REST_MS && wheel.zooms;
+      wheel = { zooms: ctrlKey || metaKey || goesOn || view.isWhole, at: timeStamp };
+      // Firefox counts a mouse's wheel in lines.
+      const unit = deltaMode === WheelEvent.DOM_DELTA_LINE ? 40 : 1;
+      // A pinch on a touchpad comes as a wheel with Control, in smaller steps than a mouse's.
+      const pinches = ctrlKey && Math.abs(deltaY) < 50;
+      if (wheel.zooms) view.zoom(Math.exp(-deltaY * unit * (pinches ? 0.01 : 0.0015)), offsetX, offsetY);
+      else if (shiftKey && deltaX === 0) view.pan(-deltaY * unit, 0);
+      else view.pan(-deltaX * unit, -deltaY * unit);
       viewer.redraw();
     },
     { passive: false },
   );
 
-  function pinch(id: number, x: number, y: number): void {
-    const moved = fingers.get(id);
-    const other = [...fingers].find(([key]) => key !== id)?.[1];
-    if (moved === undefined || other === undefined) return;
-    const before = Math.hypot(moved.x - other.x, moved.y - other.y);
-    const after = Math.hypot(x - other.x, y - other.y);
+  function lift(finger: number): void {
+    if (following !== 0) pinch();
+    fingers.delete(finger);
+    followed = [...fingers.values()];
+  }
+
+  /** Once a frame: each finger tells of its own way, and between the two the distance is nobody's. */
+  function pinch(): void {
+    cancelAnimationFrame(following);
+    following = 0;
+    const [a, b] = followed;
+    const [c, d] = fingers.values();
+    followed = [...fingers.values()];
+    if (a === undefined || b === undefined || c === undefined || d === undefined) return;
+    const before = Math.hypot(a.x - b.x, a.y - b.y);
+    const after = Math.hypot(c.x - d.x, c.y - d.y);
     // First the zoom: a photo that is shown whole cannot be panned.
-    if (before > 0) view.zoom(after / before, (moved.x + other.x) / 2, (moved.y + other.y) / 2);
-    view.pan((x - moved.x) / 2, (y - moved.y) / 2);
-    fingers.set(id, { x, y });
+    if (before > 0) view.zoom(after / before, (a.x + b.x) / 2, (a.y + b.y) / 2);
+    view.pan((c.x + d.x - a.x - b.x) / 2, (c.y + d.y - a.y - b.y) / 2);
     viewer.redraw();
   }
+}
+
+/** Whether Space is held: then a drag moves the photo. Elsewhere the key is the page's: it scrolls, and presses buttons. */
+function watchSpace(canvas: HTMLCanvasElement): () => boolean {
+  let held = false;
+  const hold = (on: boolean) => canvas.classList.toggle("is-held", (held = on));
+  addEventListener("keydown", (event) => {
+    if (event.key !== " " || (event.target !== canvas && event.target !== document.body)) return;
+    event.preventDefault();
+    hold(true);
+  });
+  addEventListener("keyup", (event) => event.key === " " && hold(false));
+  // The key comes up in another window.
+  addEventListener("blur", () => hold(false));
+  return () => held;
 }
 
 /** The box with two opposite corners. */

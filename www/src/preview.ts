@@ -42,19 +42,25 @@ export class Preview {
     this.#viewer.setPreview(undefined);
   }
 
+  /** Once, by itself: what a click here would make, before there was any. */
+  async greet(at: Point): Promise<void> {
+    // An engine's first decode is slower than those to come: it measures nothing.
+    if (this.#switch.checked) await this.#ask(at, false);
+  }
+
   show(at: Point): void {
     clearTimeout(this.#rest);
     if (!this.#switch.checked || this.#decode > FAST_ENOUGH_MS) return;
-    this.#rest = window.setTimeout(() => void this.#ask(at), this.#decode > FLUID_MS ? REST_MS : 0);
+    this.#rest = window.setTimeout(() => void this.#ask(at, true), this.#decode > FLUID_MS ? REST_MS : 0);
   }
 
-  async #ask(at: Point): Promise<void> {
+  async #ask(at: Point, measures: boolean): Promise<void> {
     const turn = this.#turn;
     const alone = this.#asked++ === 0;
     const begun = performance.now();
     try {
       const mask = await this.#engine.preview(at);
-      if (alone && mask !== undefined) this.#timed(performance.now() - begun);
+      if (measures && alone && mask !== undefined) this.#timed(performance.now() - begun);
       const outlines = mask === undefined || turn !== this.#turn ? undefined : await outlinesOf(mask);
       if (turn === this.#turn && outlines !== undefined) this.#viewer.setPreview(outlines);
     } catch (error) {

@@ -1,13 +1,23 @@
-import type { Box, Label, Point, Prompt } from "tinysam";
+import type { Box, EverythingOptions, Label, Point, Prompt } from "tinysam";
 
 /** What the user has marked: an immutable value, so that undo is a list of them. */
 export interface Marks {
   readonly points: readonly { readonly at: Point; readonly label: Label }[];
   /** One of them goes with the points; several are a batch, without points. */
   readonly boxes: readonly Box[];
+  /** Everything is asked for, and so: then nothing else is marked. Another object is another run. */
+  readonly everything?: EverythingOptions;
 }
 
-const NOTHING: Marks = { points: [], boxes: [] };
+/** A prompt as it is drawn here: of tuples alone. */
+export interface Drawn extends Prompt {
+  readonly points?: readonly Point[];
+  readonly labels?: readonly Label[];
+  readonly box?: Box;
+  readonly boxes?: readonly Box[];
+}
+
+export const NOTHING: Marks = { points: [], boxes: [] };
 
 /** The marks with their history. */
 export class Prompts {
@@ -33,11 +43,13 @@ export class Prompts {
   }
 
   get isEmpty(): boolean {
-    return this.#now.points.length === 0 && this.#now.boxes.length === 0;
+    const { points, boxes, everything } = this.#now;
+    return points.length === 0 && boxes.length === 0 && everything === undefined;
   }
 
   addPoint(at: Point, label: Label): void {
-    this.#set({ ...this.#now, points: [...this.#now.points, { at, label }] });
+    const { points, boxes } = this.#now;
+    this.#set({ points: [...points, { at, label }], boxes });
   }
 
   /** A new box is a new object: it starts over. */
@@ -50,15 +62,20 @@ export class Prompts {
     this.#set({ points: [], boxes: [...this.#now.boxes, box] });
   }
 
+  /** Looks for everything, once. */
+  setEverything(everything: EverythingOptions): void {
+    this.#set({ ...NOTHING, everything });
+  }
+
   clear(): void {
     if (!this.isEmpty) this.#set(NOTHING);
   }
 
-  /** For another photo: marks and history go. */
-  reset(): void {
+  /** For another photo, with the marks that a link has for it: what was marked goes, and the history. */
+  reset(marks = NOTHING): void {
     this.#past = [];
     this.#future = [];
-    this.#now = NOTHING;
+    this.#now = marks;
     this.#changed();
   }
 
@@ -79,7 +96,7 @@ export class Prompts {
   }
 
   /** The marks as the package's prompt. */
-  prompt(): Prompt {
+  prompt(): Drawn {
     const { points, boxes } = this.#now;
     const [box, another] = boxes;
     if (another !== undefined) return { boxes };

@@ -1,4 +1,5 @@
 import { DEFAULT_WEIGHTS, type EverythingOptions, type LoadOptions, type Prompt, type TinySamInput } from "tinysam";
+import type { Drawn } from "./prompts.js";
 
 /** What is on the stage, as far as code can say it. */
 export interface Work {
@@ -8,7 +9,7 @@ export interface Work {
   /** Everything mode's options, if its masks are on the stage, and after how many of them the run was stopped, if it was. */
   readonly everything: { readonly options: EverythingOptions; readonly stoppedAfter: number | undefined } | undefined;
   /** The marks, or those before the refinements. */
-  readonly prompt: Prompt;
+  readonly prompt: Drawn;
   /** Which of several masks is picked, or -1. */
   readonly picked: number;
   /** What refined each mask. */
@@ -25,7 +26,7 @@ export function toCode({ weights, device, size, everything, prompt, picked, refi
     `const image = await sam.embed(photo);`,
   ];
   if (everything === undefined) lines.push(`const masks = await image.segment(${literal(prompt)});`);
-  else if (everything.stoppedAfter === undefined) lines.push(`const masks = await image.everything(${literal(everything.options)});`);
+  else if (everything.stoppedAfter === undefined) lines.push(`const masks = await image.everything(${literal(everything.options)}).masks;`);
   else {
     lines.push(`const masks = [];`);
     lines.push(`for await (const mask of image.everything(${literal(everything.options)})) if (masks.push(mask) === ${everything.stoppedAfter}) break;`);
@@ -84,8 +85,8 @@ function setup({ weights, sha256 }: Work["weights"], device: string): string[] {
   const options = device === "auto" ? [] : [`device: ${text(device)}`];
   if (typeof weights === "string") {
     const url = new URL(weights, document.baseURI).href;
-    if (url !== DEFAULT_WEIGHTS.url) options.unshift(`weights: ${text(url)}`, ...(sha256 === undefined ? [] : [`sha256: ${text(sha256)}`]));
-  } else if (weights !== undefined) {
+    if (!DEFAULT_WEIGHTS.urls.includes(url)) options.unshift(`weights: ${text(url)}`, ...(sha256 === undefined ? [] : [`sha256: ${text(sha256)}`]));
+  } else if (weights !== undefined && weights !== DEFAULT_WEIGHTS.urls) {
     // A file of the user's has no address to be written down.
     options.unshift("weights: file");
   }

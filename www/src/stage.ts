@@ -2,7 +2,7 @@ import { TinySamError, type Box, type Label, type Mask, type Point, type Prompt 
 import type { Engine } from "./engine.js";
 import { EverythingMode } from "./everything.js";
 import { Layers, type Layer } from "./layers.js";
-import type { Panel } from "./panel.js";
+import type { Mode, Panel } from "./panel.js";
 import { Prompts } from "./prompts.js";
 
 /**
@@ -39,7 +39,7 @@ export class Stage {
 
   /** A click picks a mask, and marks nothing. */
   get isPicking(): boolean {
-    const several = this.everything.isRunning || this.layers.all.length > (this.everything.holdsStage ? 0 : 1);
+    const several = this.everything.isRunning || this.layers.all.length > (this.everything.shown === undefined ? 1 : 0);
     return !this.isRefining && several;
   }
 
@@ -47,15 +47,29 @@ export class Stage {
     return this.prompts.isEmpty && this.layers.all.length === 0 && !this.everything.isRunning && !this.isRefining;
   }
 
+  /** What a click does now, or what is to be said instead. */
+  get mode(): Mode {
+    if (this.isRefining) return "refine";
+    if (this.everything.shown !== undefined && !this.everything.isRunning && this.layers.all.length === 0) return "none";
+    return this.isPicking ? "pick" : this.layers.picked === undefined ? "mark" : "made";
+  }
+
+  /** Another engine would find the same by the marks alone: nothing would be lost. */
+  get isReplaceable(): boolean {
+    return this.everything.shown === undefined && !this.isRefining && this.layers.all.every(({ refinements }) => refinements.length === 0);
+  }
+
   point(at: Point, label: Label): void {
-    if (this.isPicking) return this.layers.pick(this.layers.at(at));
-    // A run that has found nothing is over.
-    if (!this.isRefining) this.everything.leave();
+    if (this.isPicking) return this.#pickAt(at);
+    const { points, boxes } = this.prompts.marks;
+    if (label === 0 && !this.isRefining && boxes.length === 0 && !points.some((point) => point.label === 1)) {
+      return this.#panel.notify("Exclude takes away from a mask: first click what belongs to the object, or drag a box around it.");
+    }
     this.prompts.addPoint(at, label);
   }
 
   box(box: Box, more: boolean): void {
-    this.#leave();
+    this.endRefinement();
     if (more) this.marks.addBox(box);
     else this.marks.setBox(box);
   }
@@ -73,17 +87,14 @@ export class Stage {
   /** Out of the refinement first, which stays; then everything goes. */
   clear(): void {
     if (this.isRefining) return this.endRefinement();
-    this.#leave();
-    this.layers.clear();
     this.marks.clear();
   }
 
   /** Everything mode, or the end of its run. */
   toggleEverything(): void {
     if (this.everything.isRunning) return this.everything.stop();
-    this.#leave();
-    this.marks.reset();
-    void this.everything.start();
+    this.endRefinement();
+    this.marks.setEverything(this.everything.wanted);
   }
 
   refine(): void {
@@ -116,26 +127,39 @@ export class Stage {
 
   /** Another photo. */
   reset(): void {
-    this.#leave();
-    this.layers.clear();
+    this.forgetMasks();
     this.marks.reset();
   }
 
-  /** The engine goes, and its masks with it; the marks stay for the next. */
+  /** The engine or the photo goes, and the masks with it; the marks stay for the next. */
   forgetMasks(): void {
-    this.#leave();
+    this.endRefinement();
+    this.everything.leave();
+    this.everything.forget();
     this.layers.clear();
+  }
+
+  /** There is an engine with the photo: what is marked is asked of it. */
+  ask(): void {
     this.#ask();
   }
 
-  #leave(): void {
-    this.everything.leave();
-    this.endRefinement();
+  #pickAt(at: Point): void {
+    const layer = this.layers.at(at);
+    if (layer === undefined && this.layers.picked === undefined) this.#panel.notify("There is no mask here: click one, or clear them to mark anew.");
+    this.layers.pick(layer);
   }
 
   #ask(): void {
     const { prompts } = this;
     const refining = this.#refining;
+    const everything = refining === undefined ? prompts.marks.everything : undefined;
+    if (everything !== undefined) {
+      if (this.everything.shown?.options !== everything) this.everything.leave();
+      this.everything.show(everything);
+      return this.#changed();
+    }
+    if (refining === undefined) this.everything.leave();
     this.#engine.segment(prompts.isEmpty ? undefined : prompts.prompt(), refining?.base);
     if (prompts.isEmpty && refining !== undefined) this.#try(this.layers.replacePicked(refining.base, refining.base, refining.before));
     if (prompts.isEmpty && refining === undefined) this.layers.clear();

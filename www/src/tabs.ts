@@ -9,9 +9,9 @@ export class Tabs {
     this.#tabs.forEach((tab, i) => {
       tab.addEventListener("click", () => this.show(tab.id));
       tab.addEventListener("keydown", ({ key }) => {
-        const step = key === "ArrowRight" ? 1 : key === "ArrowLeft" ? -1 : 0;
-        const next = this.#tabs.at((i + step) % this.#tabs.length);
-        if (step === 0 || next === undefined) return;
+        const to = { ArrowRight: (i + 1) % this.#tabs.length, ArrowLeft: i - 1, Home: 0, End: -1 }[key];
+        const next = to === undefined ? undefined : this.#tabs.at(to);
+        if (next === undefined) return;
         this.show(next.id);
         next.focus();
       });

@@ -1,5 +1,8 @@
 import type { Point } from "tinysam";
 
+/** What is kept between a crosshair and the canvas's edge, in CSS pixels. */
+const ROOM = 32;
+
 /** Where the photo lies on the canvas, in CSS pixels: zooming and panning are changes of this alone. */
 export class View {
   scale = 1;
@@ -41,6 +44,19 @@ export class View {
     this.scale = scale;
     this.#fitted = false;
     this.#keepInSight();
+  }
+
+  /** Nothing of the photo is out of sight: there is nothing to pan. */
+  get isWhole(): boolean {
+    return this.#fitted;
+  }
+
+  /** Moves the photo so far that this point of it is in sight, with some room around it. */
+  reveal(at: Point): void {
+    const [x, y] = this.toCanvas(at);
+    const { width, height } = this.#canvas;
+    const room = Math.min(ROOM, width / 4, height / 4);
+    this.pan(clamp(x, room, width - room) - x, clamp(y, room, height - room) - y);
   }
 
   pan(dx: number, dy: number): void {
