@@ -9,13 +9,16 @@ from PIL import Image
 from tinysam_training import photos
 from tinysam_training.curriculum import CURRICULA, Stage, locate
 from tinysam_training.evaluate import iou, plain
+from tinysam_training.look import sheet
 from tinysam_training.losses import Affinity, _pair, mask_loss
+from tinysam_training.model import TinySam
 from tinysam_training.model.encoder import bias_index
 from tinysam_training.scenes import sample, scene
-from tinysam_training.source import scenes, shapes
+from tinysam_training.source import pictures, shapes
 from tinysam_training.train import worst_click
 
 STAGE = Stage("test", 1.0, 96, 2, 5, (1e-3, 0.0))
+CERTAIN = torch.tensor([True])
 
 
 def test_bias_index_is_in_the_order_of_meeting():
@@ -65,7 +68,7 @@ def test_easy_scenes_hold_whole_objects_only():
 
 
 def test_batches_continue_where_they_stopped():
-    whole, rest = scenes(STAGE, 1, 0, workers=0), scenes(STAGE, 1, 2, workers=2)
+    whole, rest = pictures(STAGE, 1, 0, workers=0), pictures(STAGE, 1, 2, workers=2)
     next(whole), next(whole)
     for _ in range(3):
         a, b = next(whole), next(rest)
@@ -82,17 +85,46 @@ def test_the_loss_is_least_for_the_truth():
     logits = right.clone()
     logits[:, 0], logits[:, 2] = -logits[:, 0], -10
     for balanced in (0.0, 0.5, 1.0):
-        outcome = mask_loss(logits, torch.tensor([[0.0, 1.0, 0.0]]), truth, balanced)
+        outcome = mask_loss(logits, torch.tensor([[0.0, 1.0, 0.0]]), truth, balanced, CERTAIN)
         assert outcome.best.item() == 1 and outcome.chosen.item() == 1 and outcome.of_best().item() > 0.8
-        wrong = mask_loss(-right, torch.tensor([[0.0, 1.0, 0.0]]), truth, balanced)
+        wrong = mask_loss(-right, torch.tensor([[0.0, 1.0, 0.0]]), truth, balanced, CERTAIN)
         assert wrong.loss.item() > outcome.loss.item() + 0.5
+
+
+def test_choosing_the_wrong_mask_costs():
+    truth = torch.zeros(1, 16, 16)
+    truth[:, 4:12, 4:12] = 1
+    logits = (truth * 20 - 10)[:, None, ::2, ::2].repeat(1, 3, 1, 1)
+    logits[:, 1:] = -10
+    right, wrong = (
+        torch.tensor([scores], requires_grad=True) for scores in ([0.9, 0.1, 0.1], [0.1, 0.2, 0.1])
+    )
+    losses = [mask_loss(logits, scores, truth, 0.0, ~CERTAIN) for scores in (right, wrong)]
+    assert losses[0].chosen.item() == 0 and losses[1].chosen.item() == 1
+    assert losses[1].loss.item() > losses[0].loss.item() + 0.5
+    losses[1].loss.sum().backward()
+    assert wrong.grad[0, 0] < 0 < wrong.grad[0, 1]
+
+
+def test_what_is_certain_holds_for_all_three_masks():
+    truth = torch.zeros(1, 16, 16)
+    truth[:, 4:12, 4:12] = 1
+    right = (truth * 20 - 10)[:, None, ::2, ::2].repeat(1, 3, 1, 1)
+    one = right.clone()
+    one[:, 1:] = -10
+    scores = torch.tensor([[0.9, 0.1, 0.1]])
+
+    def cost(certain):
+        return (mask_loss(one, scores, truth, 0.0, certain).loss - mask_loss(right, scores, truth, 0.0, certain).loss).item()
+
+    assert cost(CERTAIN) > cost(~CERTAIN) + 0.1
 
 
 def test_clicks_fall_where_the_mask_errs():
     truth = torch.zeros(4, 32, 32)
     truth[:, :, 16:] = 1
     logits = torch.full((4, 3, 16, 16), -5.0)
-    outcome = mask_loss(logits, torch.zeros(4, 3), truth, 0.0)
+    outcome = mask_loss(logits, torch.zeros(4, 3), truth, 0.0, CERTAIN)
     _, point, label = worst_click(logits, outcome, truth, 64)
     assert (point[..., 0] >= 31).all() and (label == 1).all()
 
@@ -102,6 +134,24 @@ def test_pairs_lie_at_their_offset():
     for down, right in Affinity.OFFSETS:
         here, there = _pair(place, down, right)
         assert (there - here == down * 12 + right).all() and here.shape == (1, 12 - down, 12 - abs(right))
+
+
+def test_the_unknown_is_compared_with_objects_only():
+    """Whether two unknown places, or an unknown and a background one, are of one object, nobody knows."""
+    affinity, embedding = Affinity(), torch.randn(1, 256, 8, 8)
+
+    def depends_on_what_is_there(objects, place):
+        code = embedding.clone().requires_grad_()
+        affinity(code, objects).backward()
+        return bool(code.grad[0, :, place, place].abs().sum() > 0)
+
+    objects = torch.full((1, 32, 32), -1)
+    assert not depends_on_what_is_there(objects, 4)
+    objects[:, :, :16] = 0
+    assert not depends_on_what_is_there(objects, 7)
+    assert depends_on_what_is_there(objects, 1)
+    objects[:, 8:, :16] = 1
+    assert depends_on_what_is_there(objects, 5)
 
 
 def test_stages_fill_the_run():
@@ -116,6 +166,16 @@ def test_what_needs_no_model():
     filled, ellipse = plain(np.array([10, 20, 50, 40]), 64, 64)
     assert filled.sum() == 800 and abs(ellipse.sum() - np.pi / 4 * 800) < 15
     assert iou(filled, filled) == 1 and iou(filled, ~filled) == 0
+
+
+def test_a_sheet_shows_every_photo_twice(tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / name)
+    prompts = {name: {"point": [30, 20], "box": [10, 10, 50, 30]} for name in ("a.png", "b.png")}
+    image, told = sheet(TinySam().eval(), 64, tmp_path, prompts)
+    assert image.size == (600, 440) and len(told) == 4
+    cells = [np.array(image.crop((x, y, x + 300, y + 220))) for x in (0, 300) for y in (0, 220)]
+    assert all((cell[110, 150] < 250).any() or (cell < 100).all(-1).any() for cell in cells)
 
 
 def test_photos_with_polygons(tmp_path):

@@ -7,12 +7,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load_file
 
 from tinysam_training.curriculum import locate
+from tinysam_training.evaluate import agreement
 from tinysam_training.export import export, metadata, open_weights
+from tinysam_training.model import TinySam
 from tinysam_training.train import Options, Run
 
 ROOT = Path(__file__).parents[2]
@@ -51,9 +55,9 @@ def test_a_run_is_resumed_exactly(finished):
 
 def test_it_goes_on_with_more_time(finished):
     before = Run(options(finished)).progress
-    longer = Run(options(finished, minutes=0.1))
+    longer = Run(options(finished, minutes=before.seconds / 60 + 0.05))
     longer.train()
-    assert longer.progress.step > before.step and longer.progress.seconds >= 6
+    assert longer.progress.step > before.step and longer.progress.seconds >= before.seconds + 3
     lines = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
 
@@ -142,3 +146,13 @@ def test_bf16_comes_close(finished):
         torch.manual_seed(0)
         losses.append(float(run.step(stage, 0.5, next(run.batches(stage)))["loss"]))
     assert losses[0] == pytest.approx(losses[1], rel=0.05) and losses[0] != losses[1]
+
+
+def test_agreement_on_photos_is_between_the_masks_that_a_user_gets(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)).save(tmp_path / "a.png")
+    square = [[10, 10], [40, 10], [40, 40], [10, 40]]
+    shapes = {"imagePath": "a.png", "shapes": [{"label": "x", "points": square, "shape_type": "polygon"}]}
+    (tmp_path / "a.json").write_text(json.dumps(shapes))
+    model, other = TinySam().eval(), TinySam().eval()
+    assert agreement(model, model, 64, tmp_path) == 1
+    assert agreement(model, other, 64, tmp_path) < 1

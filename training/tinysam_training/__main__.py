@@ -1,8 +1,10 @@
-"""Train a TinySAM on generated scenes, evaluate it, export it for the engine."""
+"""Train a TinySAM on generated scenes and on photographs, evaluate it, export it for the engine."""
 import argparse
 import json
 import os
 from pathlib import Path
+
+from .curriculum import CURRICULA
 
 WEIGHTS = "a run's run.pt (its moving average) or a .safetensors file"
 
@@ -14,15 +16,23 @@ def parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("run", help="train, or continue the run in a folder")
     run.add_argument("--out", type=Path, default=Path("runs/latest"))
     run.add_argument("--minutes", type=float, required=True, help="of training in all, what was done before included")
-    run.add_argument("--curriculum", choices=["cpu", "gpu", "tiny"], help="the device's by default")
+    run.add_argument("--curriculum", choices=list(CURRICULA), help="by default the device's")
     run.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     run.add_argument("--seed", type=int, default=1)
     run.add_argument("--workers", type=int, help="processes that make scenes; by default 1, with a GPU all cores")
     run.add_argument("--compose", action=argparse.BooleanOptionalAction, help="on the device; by default with a GPU")
     run.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="by default with a GPU")
     run.add_argument("--weights", type=Path, help=f"to begin with, instead of from nothing: {WEIGHTS}")
+    run.add_argument("--photos", type=Path, help="the set's folder, for the curricula of photographs")
     run.add_argument("--save-minutes", type=float, default=3.0)
     run.set_defaults(call=_run)
+
+    choose = verbs.add_parser("choose", help="teach a run's score head alone to choose among the three masks")
+    choose.add_argument("run", type=Path, help="a run's run.pt, which is changed")
+    choose.add_argument("--photos", type=Path, required=True, help="the set's folder")
+    choose.add_argument("--pictures", type=int, default=600)
+    choose.add_argument("--side", type=int, default=320)
+    choose.set_defaults(call=_choose)
 
     evaluate = verbs.add_parser("evaluate", help="mean IoU on held-out scenes or on labelled photos")
     evaluate.add_argument("weights", type=Path, help=WEIGHTS)
@@ -37,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--precision", choices=["f32", "f16", "int8"], default="int8")
     export.add_argument("--side", type=int, default=256)
     export.add_argument("--scenes", type=int, default=100)
+    export.add_argument("--photos", type=Path, help="evaluate on these, as `evaluate` does, instead of scenes")
     export.set_defaults(call=_export)
 
     look = verbs.add_parser("look", help="draw the mask of a click or a box on a photo")
@@ -48,6 +59,14 @@ def parser() -> argparse.ArgumentParser:
     look.add_argument("--side", type=int, default=256)
     look.set_defaults(call=_look)
 
+    sheet = verbs.add_parser("sheet", help="draw the card's picture: a click and a box on each of some photos")
+    sheet.add_argument("weights", type=Path, help=WEIGHTS)
+    sheet.add_argument("photos", type=Path, help="a folder")
+    sheet.add_argument("prompts", type=Path, help=".json: for each photo's name a point and a box (xyxy)")
+    sheet.add_argument("to", type=Path, help=".png or .jpg")
+    sheet.add_argument("--side", type=int, default=256)
+    sheet.set_defaults(call=_sheet)
+
     golden = verbs.add_parser("golden", help="write what this implementation computes, for cargo xtask verify")
     golden.add_argument("weights", type=Path, help=WEIGHTS)
     golden.add_argument("photo", type=Path)
@@ -55,6 +74,32 @@ def parser() -> argparse.ArgumentParser:
     golden.add_argument("to", type=Path, help=".json")
     golden.add_argument("--side", type=int, default=256)
     golden.set_defaults(call=_golden)
+
+    photos = verbs.add_parser("photos", help="compare a folder with the manifest of the photographs")
+    photos.add_argument("folder", type=Path)
+    photos.set_defaults(call=_photos)
+
+    pack = verbs.add_parser("pack", help="write one archive that trains on a machine without a network")
+    pack.add_argument("to", type=Path, help=".tar.gz")
+    pack.add_argument("--photos", type=Path, required=True, help="the set's folder")
+    pack.add_argument("--weights", type=Path, required=True, help=f"to begin with: {WEIGHTS}")
+    pack.set_defaults(call=_pack)
+
+    pieces = verbs.add_parser("pieces", help="write a run's weights in pieces, to be carried")
+    pieces.add_argument("run", type=Path, help="a run's run.pt")
+    pieces.add_argument("to", type=Path, help="a folder")
+    pieces.set_defaults(call=_pieces)
+
+    join = verbs.add_parser("join", help="put the pieces together")
+    join.add_argument("folder", type=Path)
+    join.add_argument("to", type=Path, help=".safetensors")
+    join.set_defaults(call=_join)
+
+    onnx = verbs.add_parser("onnx", help="write encoder.onnx and decoder.onnx, to measure other runtimes with")
+    onnx.add_argument("weights", type=Path, help=WEIGHTS)
+    onnx.add_argument("to", type=Path, help="a folder")
+    onnx.add_argument("--side", type=int, default=1024)
+    onnx.set_defaults(call=_onnx)
     return whole
 
 
@@ -62,9 +107,29 @@ def _run(**options) -> None:
     from .train import Options, Run
 
     gpu = options["device"] == "cuda"
-    defaults = {"curriculum": "gpu" if gpu else "cpu", "workers": os.cpu_count() if gpu else 1, "compose": gpu, "bf16": gpu}
+    defaults = {
+        "curriculum": ("photos-gpu" if gpu else "photos") if options["photos"] else ("gpu" if gpu else "cpu"),
+        "workers": os.cpu_count() if gpu else 1, "compose": gpu, "bf16": gpu,
+    }  # fmt: skip
     options |= {name: value for name, value in defaults.items() if options[name] is None}
     Run(Options(**options)).train()
+
+
+def _choose(run: Path, photos: Path, pictures: int, side: int) -> None:
+    from . import choice
+    from .album import Album, entries
+    from .export import open_weights
+    from .train import replace_average
+
+    model, album = open_weights(run), Album(photos, entries("train"))
+    head, kept = model.mask_decoder.iou_prediction_head, pictures * 9 // 10
+    learnt = choice.examples(model, album, side, range(kept))
+    held_out = choice.examples(model, album, side, range(kept, pictures))
+    before = held_out.chosen(head)
+    choice.teach(head, learnt)
+    told = {"prompts": len(learnt.iou), "held_out": len(held_out.iou), "before": before, "after": held_out.chosen(head)}
+    print(json.dumps(told | {"best_of_three": held_out.best}, indent=1))
+    replace_average(run, model)
 
 
 def _evaluate(weights: Path, side: int, scenes: int, photos: Path | None) -> None:
@@ -76,13 +141,17 @@ def _evaluate(weights: Path, side: int, scenes: int, photos: Path | None) -> Non
     print(json.dumps({"side": side} | told, indent=1))
 
 
-def _export(run: Path, to: Path, precision: str, side: int, scenes: int) -> None:
+def _export(run: Path, to: Path, precision: str, side: int, scenes: int, photos: Path | None) -> None:
     from . import evaluate
     from .export import export, open_weights
 
-    told = {"side": side, "scenes": scenes} | evaluate.on_scenes(open_weights(run), side, scenes)
+    trained = open_weights(run)
+    if photos:
+        told = {"side": side, "data": "validation photographs"} | evaluate.on_photos(trained, side, photos)
+    else:
+        told = {"side": side, "scenes": scenes} | evaluate.on_scenes(trained, side, scenes)
     export(run, to, told, precision)
-    told["agreement_with_the_run"] = evaluate.agreement(open_weights(run), open_weights(to), side)
+    told["agreement_with_the_run"] = evaluate.agreement(trained, open_weights(to), side, photos)
     print(json.dumps(told, indent=1))
 
 
@@ -95,12 +164,57 @@ def _look(weights: Path, photo: Path, to: Path, point: list[list[float]], box: l
     print(f"predicted IoU {score:.2f}")
 
 
+def _sheet(weights: Path, photos: Path, prompts: Path, to: Path, side: int) -> None:
+    from .export import open_weights
+    from .look import sheet
+
+    image, told = sheet(open_weights(weights), side, photos, json.loads(prompts.read_text()))
+    image.save(to)
+    print("\n".join(told))
+
+
 def _golden(weights: Path, photo: Path, prompts: Path, to: Path, side: int) -> None:
     from .export import open_weights
     from .frame import open_rgb
     from .golden import write
 
     write(open_weights(weights), open_rgb(photo), side, json.loads(prompts.read_text())["prompts"], photo.stem, to)
+
+
+def _photos(folder: Path) -> None:
+    from .album import entries, faults
+
+    held = entries("train") + entries("val")
+    told = faults(folder, held)
+    print("\n".join(told), f"{len(held) - len(told)} of {len(held)} photos are as the manifest says", sep="\n")
+    raise SystemExit(1 if told else 0)
+
+
+def _pack(to: Path, photos: Path, weights: Path) -> None:
+    from .pack import ROOT, pack
+
+    size = pack(to, photos, weights)
+    print(f"{to}: {size / 2**20:.1f} MiB. There: tar xf {to.name} && sh {ROOT}/train.sh MINUTES LIMIT OUT")
+
+
+def _pieces(run: Path, to: Path) -> None:
+    from .pack import split
+
+    for path in split(run, to):
+        print(f"{path}: {path.stat().st_size} bytes")
+
+
+def _join(folder: Path, to: Path) -> None:
+    from .pack import join
+
+    join(folder, to)
+
+
+def _onnx(weights: Path, to: Path, side: int) -> None:
+    from .export import open_weights
+    from .onnx import write
+
+    write(open_weights(weights), side, to)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ class Batch:
     labels: Tensor
     """int64 `[B, P, 2]`: `model.prompts` has the values."""
     objects: Tensor
-    """`[B, S/4, S/4]`: the visible object at each place, 0 for none."""
+    """`[B, S/4, S/4]`: the visible object at each place, 0 for none, −1 where nobody says."""
 
     def to(self, device: torch.device) -> "Batch":
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))

@@ -19,6 +19,8 @@ class Stage:
     """1: few and large objects, no parts or groups; 0: everything."""
     plain: float = 0.0
     """Share of plain scenes: single colours, no light, no camera."""
+    photos: float = 0.0
+    """Share of photographs among the images, instead of scenes."""
     balanced: tuple[float, float] = (0.0, 0.0)
     """See `losses.mask_loss`."""
     affinity: tuple[float, float] = (1.0, 1.0)
@@ -51,13 +53,36 @@ CURRICULA = {
         Stage("large", 0.31, 448, 48, 12, (3e-4, 1e-4), affinity=(1.0, 0.5), correction=0.3),
         Stage("native", 0.19, 1024, 12, 8, (1e-4, 1e-6), affinity=(0.5, 0.2), correction=0.3),
     ),
+    # On from a checkpoint, with photographs: one or two slow cores.
+    "photos": (
+        Stage(
+            "photos", 0.50, 224, 8, 12, (2.5e-4, 1.6e-4), easy=0.2, plain=0.1, photos=0.9, affinity=(0.7, 0.7),
+            correction=0.12,
+        ),
+        Stage(
+            "large", 0.50, 320, 4, 12, (1.6e-4, 0.0), easy=0.2, plain=0.1, photos=0.9, affinity=(0.7, 0.4),
+            correction=0.12,
+        ),
+    ),
+    # The same on one large GPU in bf16.
+    "photos-gpu": (
+        Stage("photos", 0.60, 224, 96, 12, (5e-4, 3e-4), photos=0.9, affinity=(1.0, 0.7), correction=0.2),
+        Stage("large", 0.25, 320, 48, 12, (3e-4, 1e-4), photos=0.9, affinity=(0.7, 0.5), correction=0.2),
+        Stage("larger", 0.15, 448, 32, 12, (1e-4, 1e-6), photos=0.9, affinity=(0.5, 0.2), correction=0.2),
+    ),
     # Seconds, for tests.
     "tiny": (
         Stage("warm-up", 0.3, 64, 1, 4, (1e-3, 3e-4), balanced=(1.0, 0.5), encoder=False),
         Stage("first", 0.3, 64, 2, 3, (5e-4, 5e-4), easy=1.0, balanced=(1.0, 0.0)),
         Stage("last", 0.4, 96, 2, 3, (5e-4, 0.0), correction=1.0),
     ),
+    "tiny-photos": (Stage("photos", 1.0, 64, 2, 3, (5e-4, 0.0), photos=0.5, correction=1.0),),
 }
+
+
+def takes_photos(curriculum: str) -> bool:
+    """Does it take photographs?"""
+    return any(stage.photos > 0 for stage in CURRICULA[curriculum])
 
 
 def locate(stages: tuple[Stage, ...], fraction: float) -> tuple[int, float]:

@@ -54,8 +54,8 @@ def on_scenes(model: TinySam, side: int, count: int = 100, prompts: int = 12, ea
         pixels, masks, coords, labels, _ = sample(np.random.default_rng([HELD_OUT, i]), side, prompts, easy)
         coords, labels, truth = torch.from_numpy(coords), torch.from_numpy(labels), torch.from_numpy(masks) / 255
         logits, scores = model.decode(model.encode(torch.from_numpy(pixels)[None]), coords, labels)
-        outcome = mask_loss(logits, scores, truth, 0.0)
         boxes = labels[:, 0] == 2
+        outcome = mask_loss(logits, scores, truth, 0.0, boxes)
         for name, which in (("box", boxes), ("point", ~boxes)):
             tally.add(name, outcome.of_chosen()[which])
             tally.add(f"{name}_best_of_three", outcome.iou.amax(1)[which])
@@ -86,18 +86,32 @@ def on_photos(model: TinySam, side: int, folder: Path) -> dict[str, float]:
     return tally.means()
 
 
-def agreement(a: TinySam, b: TinySam, side: int, count: int = 20) -> float:
-    """Mean IoU between two models' chosen masks on held-out scenes: what rounding costs, say."""
+@torch.no_grad()
+def agreement(a: TinySam, b: TinySam, side: int, folder: Path | None, count: int = 20) -> float:
+    """Mean IoU between two models' chosen masks, on a folder's photos or on `count` held-out scenes: what rounding
+    costs, say."""
     tally = Tally()
-    with torch.no_grad():
-        for i in range(count):
-            pixels, _, coords, labels, _ = sample(np.random.default_rng([HELD_OUT, i]), side, 12)
-            tokens = torch.from_numpy(coords), torch.from_numpy(labels)
-            masks = [_chosen(model, torch.from_numpy(pixels)[None], *tokens) for model in (a, b)]
-            for ours, theirs in zip(*masks):
-                if ours.any() or theirs.any():
-                    tally.add("agreement", [iou(ours, theirs)])
+    for pixels, coords, labels in _photo_prompts(side, folder) if folder else _scene_prompts(side, count):
+        for ours, theirs in zip(*(_chosen(model, pixels, coords, labels) for model in (a, b))):
+            if ours.any() or theirs.any():
+                tally.add("agreement", [iou(ours, theirs)])
     return tally.means()["agreement"]
+
+
+def _scene_prompts(side: int, count: int):
+    for i in range(count):
+        pixels, _, coords, labels, _ = sample(np.random.default_rng([HELD_OUT, i]), side, 12)
+        yield torch.from_numpy(pixels)[None], torch.from_numpy(coords), torch.from_numpy(labels)
+
+
+def _photo_prompts(side: int, folder: Path):
+    for photo in photos.read(folder):
+        frame = Frame(photo.rgb.shape[1::-1], side)
+        prompts = [{"box": photos.box(mask)} for mask in photo.masks]
+        prompts += [{"points": [photos.deepest(mask)], "labels": [1]} for mask in photo.masks]
+        if prompts:
+            tokens = [tokens_of(frame, **prompt) for prompt in prompts]
+            yield frame.input(photo.rgb), *(torch.cat(part) for part in zip(*tokens))
 
 
 def _chosen(model: TinySam, pixels: Tensor, coords: Tensor, labels: Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A picture of what a click or a box gives, to be judged by eye."""
+"""Pictures of what clicks and boxes give, to be judged by eye."""
 from pathlib import Path
 
 import cv2
@@ -31,3 +31,21 @@ def overlay(model: TinySam, photo: Path, side: int, points=(), box=None, width: 
         cv2.rectangle(shown, [int(v) for v in box[:2]], [int(v) for v in box[2:]], (255, 200, 0), thick)
     image = Image.fromarray(shown)
     return image.resize((width, round(width * image.height / image.width))), float(scores[0, best])
+
+
+CELL = (300, 220)
+
+
+def sheet(model: TinySam, side: int, folder: Path, prompts: dict[str, dict]) -> tuple[Image.Image, list[str]]:
+    """The card's picture: a column for each photo of `folder` that `prompts` names, its click above, its box below;
+    and a line for each with the score."""
+    whole, told = Image.new("RGB", (CELL[0] * len(prompts), CELL[1] * 2), "white"), []
+    for column, (name, prompt) in enumerate(prompts.items()):
+        for row, how in enumerate(({"points": [prompt["point"]]}, {"box": prompt["box"]})):
+            image, score = overlay(model, folder / name, side, **how, width=2 * CELL[0])
+            image.thumbnail((CELL[0] - 4, CELL[1] - 4))
+            whole.paste(
+                image, (column * CELL[0] + (CELL[0] - image.width) // 2, row * CELL[1] + (CELL[1] - image.height) // 2)
+            )
+            told.append(f"{name}, {next(iter(how))}: predicted IoU {score:.2f}")
+    return whole, told

@@ -28,14 +28,21 @@ class Outcome:
         return self.iou.gather(1, self.chosen[:, None])[:, 0]
 
 
-def mask_loss(logits: Tensor, scores: Tensor, truth: Tensor, balanced: float) -> Outcome:
-    """dice + 20·focal of the best of three, 0.05 of the mean over the three, which keeps the others alive, and the
-    squared error of the predicted IoU.
+SHARPNESS = 20.0
+"""Of the choice among three masks: a twentieth more IoU makes a mask e times as likely."""
+
+
+def mask_loss(logits: Tensor, scores: Tensor, truth: Tensor, balanced: float, certain: Tensor) -> Outcome:
+    """dice + 20·focal of the best of three, a little of the mean over the three, which keeps the others alive, a
+    quarter of the mask that a user would get, and `score_loss`.
+
+    What is `certain` (a box, a mask with a click where it errs) means one thing, and all three masks are to be it; a
+    lone click may mean a whole or a part, and the three may differ.
 
     From random weights focal loss finds empty masks and stays there: `balanced`, from 1 down to 0 early in training,
     puts a cross-entropy in its place that weighs inside and outside alike.
 
-    `logits [N, 3, h, h]`, `scores [N, 3]`, `truth [N, H, H]` in [0, 1].
+    `logits [N, 3, h, h]`, `scores [N, 3]`, `truth [N, H, H]` in [0, 1], `certain` bool `[N]`.
     """
     logits = F.interpolate(logits.float(), truth.shape[-2:], mode="bilinear", align_corners=False)
     truth, inside = truth[:, None], logits.sigmoid()
@@ -53,8 +60,19 @@ def mask_loss(logits: Tensor, scores: Tensor, truth: Tensor, balanced: float) ->
     with torch.no_grad():
         ours, theirs = logits > 0, truth > 0.5
         iou = (ours & theirs).sum((-1, -2)) / (ours | theirs).sum((-1, -2)).clamp(min=1)
-    error = ((scores.float() - iou) ** 2).mean(1)
-    return Outcome(least + 0.05 * each.mean(1) + error, iou, best, scores.argmax(1), error.detach())
+    chosen = scores.argmax(1)
+    loss = least + torch.where(certain, 0.3, 0.05) * each.mean(1) + 0.25 * each.gather(1, chosen[:, None])[:, 0]
+    error = ((scores.detach() - iou) ** 2).mean(1)
+    return Outcome(loss + score_loss(scores, iou), iou, best, chosen, error)
+
+
+def score_loss(scores: Tensor, iou: Tensor) -> Tensor:
+    """What teaches the choice, `[N]`: twice the squared error of the predicted IoU `[N, 3]`, and a little of the
+    divergence of the choice by predicted from the choice by measured IoU `[N, 3]`."""
+    scores = scores.float()
+    error = ((scores - iou) ** 2).mean(1)
+    ranked = F.kl_div(F.log_softmax(SHARPNESS * scores, 1), F.softmax(SHARPNESS * iou, 1), reduction="none").sum(1)
+    return 2 * error + 0.05 * ranked
 
 
 class Affinity(nn.Module):
@@ -69,7 +87,8 @@ class Affinity(nn.Module):
         self.project = nn.Conv2d(256, self.CHANNELS * 16, 1)
 
     def forward(self, embedding: Tensor, objects: Tensor) -> Tensor:
-        """`embedding [B, 256, h, h]`, `objects [B, 4h, 4h]` → the mean loss."""
+        """`embedding [B, 256, h, h]`, `objects [B, 4h, 4h]` → the mean loss. What is unknown (−1) is compared with
+        objects only."""
         code = F.pixel_shuffle(self.project(embedding).float(), 4)
         losses = []
         for down, right in self.OFFSETS:
@@ -78,7 +97,9 @@ class Affinity(nn.Module):
             logit = 2 - ((a - b) ** 2).sum(1)
             share = same.mean().clamp(0.05, 0.95)
             weight = torch.where(same > 0, 0.5 / share, 0.5 / (1 - share))
-            weight = weight * torch.where((here > 0) | (there > 0), 1.0, 0.2)  # background against itself is easy
+            some = (here > 0) | (there > 0)
+            weight = weight * torch.where(some, 1.0, 0.2)  # background against itself is easy
+            weight = weight * (some | ((here == 0) & (there == 0)))
             losses.append((F.binary_cross_entropy_with_logits(logit, same, reduction="none") * weight).mean())
         return torch.stack(losses).mean()
 

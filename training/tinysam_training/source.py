@@ -1,18 +1,22 @@
 """Endless batches, each a pure function of a seed and a number."""
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from .album import Album
+from .album import sample as sample_photo
 from .batch import Batch
 from .curriculum import Stage
-from .scenes import sample
+from .scenes import sample as sample_scene
 
 
-class Scenes(Dataset):
-    """Batch i of a run that began at `first`. The generator's seed is (seed, i), whatever worker makes it."""
+class Pictures(Dataset):
+    """Batch i of a run that began at `first`: scenes, and photographs if the stage has any. The generator's seed is
+    (seed, i), whatever worker makes it."""
 
-    def __init__(self, stage: Stage, seed: int, first: int):
-        self.stage, self.seed, self.first = stage, seed, first
+    def __init__(self, stage: Stage, seed: int, first: int, album: Album | None):
+        self.stage, self.seed, self.first, self.album = stage, seed, first, album
 
     def __len__(self) -> int:
         return 1 << 40
@@ -20,10 +24,16 @@ class Scenes(Dataset):
     def __getitem__(self, i: int) -> Batch:
         if i == 0:
             torch.set_num_threads(1)
+            cv2.setNumThreads(1)
         rng = np.random.default_rng([self.seed, self.first + i])
-        stage = self.stage
-        made = [sample(rng, stage.side, stage.prompts, stage.easy, stage.plain) for _ in range(stage.batch)]
+        made = [self.picture(rng) for _ in range(self.stage.batch)]
         return Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*made)))
+
+    def picture(self, rng: np.random.Generator):
+        stage = self.stage
+        if self.album is not None and rng.random() < stage.photos:
+            return sample_photo(rng, self.album, stage.side, stage.prompts)
+        return sample_scene(rng, stage.side, stage.prompts, stage.easy, stage.plain)
 
 
 class InOrder(torch.utils.data.Sampler):
@@ -36,9 +46,9 @@ class InOrder(torch.utils.data.Sampler):
             i += 1
 
 
-def scenes(stage: Stage, seed: int, first: int, workers: int):
-    """Batches from batch number `first` on, made by `workers` processes."""
-    data = Scenes(stage, seed, first)
+def pictures(stage: Stage, seed: int, first: int, workers: int, album: Album | None = None):
+    """Batches from batch number `first` on, made by `workers` processes. Photographs are the album's."""
+    data = Pictures(stage, seed, first, album)
     return iter(DataLoader(data, None, sampler=InOrder(), num_workers=workers, prefetch_factor=2 if workers else None))
 
 

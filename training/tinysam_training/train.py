@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import source
+from .album import Album, entries
 from .batch import Batch
 from .compose import composed, make_bank
-from .curriculum import CURRICULA, Stage, locate
+from .curriculum import CURRICULA, Stage, locate, takes_photos
 from .export import open_weights
 from .losses import Affinity, Outcome, mask_loss
 from .model import TinySam
@@ -41,8 +42,11 @@ class Options:
     save_minutes: float = 3.0
     weights: Path | None = None
     """A checkpoint to begin with, instead of from nothing: the warm-up is left out then."""
+    photos: Path | None = None
+    """The folder of the photographs, for the curricula that take them."""
     compose: bool = False
-    """Compose scenes on the device, of sprites that the workers make at the start of each stage."""
+    """Compose scenes on the device, of sprites that the workers make at the start of each stage. A stage with
+    photographs has all its pictures from the workers."""
     bf16: bool = False
     """The network in bf16; weights, losses and the optimiser stay f32."""
     sprites: int = 12288
@@ -96,6 +100,9 @@ class Run:
     def __init__(self, options: Options):
         self.options, self.device = options, torch.device(options.device)
         self.stages = CURRICULA[options.curriculum]
+        if takes_photos(options.curriculum) != (options.photos is not None):
+            raise SystemExit("--photos FOLDER and a curriculum of photographs go together: give both or neither")
+        self.album = Album(options.photos, entries("train")) if options.photos else None
         torch.manual_seed(options.seed)
         self.model = TinySam().to(self.device, memory_format=torch.channels_last).train()
         self.affinity = Affinity().to(self.device)
@@ -110,16 +117,13 @@ class Run:
         self.log = (options.out / "log.jsonl").open("a")
 
     def save(self) -> None:
-        """Writes the file as a whole or not at all."""
         state = {
             "model": self.model.state_dict(), "affinity": self.affinity.state_dict(), "ema": self.ema.state,
             "ema_updates": self.ema.updates, "optimiser": self.optimiser.state_dict(),
             "progress": asdict(self.progress), "curriculum": self.options.curriculum, "seed": self.options.seed,
             "random": torch.get_rng_state(),
         }  # fmt: skip
-        draft = self.file.with_suffix(".draft")
-        torch.save(state, draft)
-        os.replace(draft, self.file)
+        _write(state, self.file)
 
     def load(self) -> None:
         state = torch.load(self.file, map_location=self.device, weights_only=True)
@@ -157,9 +161,9 @@ class Run:
             progress.step, progress.batches = progress.step + 1, progress.batches + 1
             if stage.encoder:
                 progress.images, progress.joint_steps = progress.images + len(batch.pixels), progress.joint_steps + 1
-            # A process that was halted for a while has not trained: no step counts for more than ten seconds.
+            # A process that was halted for a while has not trained: no step counts for more than a minute.
             tick = time.monotonic()
-            progress.seconds, ticked = progress.seconds + min(tick - ticked, 10.0), tick
+            progress.seconds, ticked = progress.seconds + min(tick - ticked, 60.0), tick
             if progress.step % 20 == 0:
                 line = {"stage": stage.name, **asdict(progress), **averages.take()}
                 line["seconds"] = round(progress.seconds, 1)
@@ -175,13 +179,13 @@ class Run:
         options, first = self.options, self.progress.batches
         if not stage.encoder:
             return source.shapes(stage, options.seed, first)
-        if options.compose:
+        if options.compose and stage.photos == 0:
             number = self.stages.index(stage)
             bank = make_bank(
                 options.seed, number, self.device, options.sprites, options.sprite_side, options.workers
             )
             return composed(bank, stage, options.seed, first)
-        return source.scenes(stage, options.seed, first, options.workers)
+        return source.pictures(stage, options.seed, first, options.workers, self.album)
 
     def rate(self, stage: Stage, part: float) -> float:
         since = self.progress.joint_steps if stage.encoder else self.progress.step
@@ -197,7 +201,7 @@ class Run:
         with bf16:
             embedding, dense = self.embed(stage, part, batch)
             logits, scores = self.model.decode(embedding, coords, labels)
-        outcome = mask_loss(logits, scores, truth, balanced)
+        outcome = mask_loss(logits, scores, truth, balanced, batch.boxes)
         total = outcome.loss.mean() + stage.at("affinity", part) * dense
         if stage.correction > 0 and torch.rand(()) < stage.correction:
             mask, point, label = worst_click(logits, outcome, truth, stage.side)
@@ -205,7 +209,7 @@ class Run:
                 second = self.model.decode(
                     embedding, torch.cat([coords, point], 1), torch.cat([labels, label], 1), mask
                 )
-            total = total + mask_loss(*second, truth, balanced).loss.mean()
+            total = total + mask_loss(*second, truth, balanced, torch.ones_like(batch.boxes)).loss.mean()
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
         norm = nn.utils.clip_grad_norm_([p for group in self.optimiser.param_groups for p in group["params"]], 1.0)
@@ -226,6 +230,20 @@ class Run:
             return noise, noise.new_zeros(())
         embedding = self.model.encode(batch.pixels)
         return embedding, self.affinity(embedding, batch.objects)
+
+
+def replace_average(run: Path, model: TinySam) -> None:
+    """The moving average in a run's file becomes the model's weights."""
+    state = torch.load(run, map_location="cpu", weights_only=True)
+    state["ema"] = model.state_dict()
+    _write(state, run)
+
+
+def _write(state: dict, file: Path) -> None:
+    """As a whole or not at all."""
+    draft = file.with_suffix(".draft")
+    torch.save(state, draft)
+    os.replace(draft, file)
 
 
 @torch.no_grad()

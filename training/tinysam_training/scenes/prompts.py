@@ -42,7 +42,7 @@ def sample(rng: np.random.Generator, side: int, prompts: int, easy: float = 0.0,
         if mask.sum() < 16:
             mask = made.objects == shown[0]
         mask = mask.astype(np.uint8)
-        at, label = _box(rng, mask) if rng.random() < 0.5 else _point(rng, mask)
+        at, label = box(rng, mask) if rng.random() < 0.5 else _point(rng, mask)
         masks.append(cv2.resize(mask * 255, (side // 2, side // 2), interpolation=cv2.INTER_AREA))
         coords.append(at)
         labels.append(label)
@@ -59,7 +59,7 @@ def _letterbox(rng: np.random.Generator, made: Scene) -> None:
         made.rgb[rest], made.objects[rest], made.parts[rest] = PAD, 0, 0
 
 
-def _box(rng: np.random.Generator, mask: np.ndarray) -> tuple[np.ndarray, list[int]]:
+def box(rng: np.random.Generator, mask: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """The mask's box, three times of four as a hand would draw it."""
     side = len(mask)
     left, top, width, height = cv2.boundingRect(mask)
