@@ -9,7 +9,7 @@ use futures_lite::future::block_on;
 use tinysam::Error;
 use tinysam::checkpoint::Checkpoint;
 use tinysam::image::Image;
-use tinysam::segment::{Batch, EverythingOptions, Prompt, Sam};
+use tinysam::segment::{Answer, Batch, Choice, Embedding, EverythingOptions, Prompt, Sam};
 use tinysam_golden::{Everything, Golden, Report, engine, fixture, formula, synth};
 
 /// The formula checkpoint of seed 0, through the loader.
@@ -30,6 +30,10 @@ fn compare(sam: &Sam, name: &str, image: &Image) -> Report {
 
 fn synthetic() -> Image {
     Image::from_rgb(640, 480, synth::synth(640, 480)).unwrap()
+}
+
+fn segment(embedding: &Embedding, prompts: &[Prompt], choice: Choice) -> Vec<Answer> {
+    block_on(sam().segment(embedding, prompts, choice, async |_| Ok(()))).unwrap()
 }
 
 #[track_caller]
@@ -71,10 +75,10 @@ fn on_a_photo() {
 /// activations, random weights do not show.
 #[test]
 fn on_trained_weights() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/www/public/models/tinysam-synthetic.safetensors");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/www/public/models/tinysam-photos.safetensors");
     let checkpoint = Checkpoint::from_bytes(std::fs::read(path).unwrap()).unwrap();
     let trained = Sam::load(&checkpoint, &Device::flex()).unwrap();
-    assert_passed(compare(&trained, "golden_256_coffee_synthetic", &coffee()));
+    assert_passed(compare(&trained, "golden_256_coffee_photos", &coffee()));
 }
 
 #[test]
@@ -85,13 +89,10 @@ fn everything_at_256_pixels() {
 
 /// Filters that let masks of the formula checkpoint through.
 fn lenient() -> EverythingOptions {
-    EverythingOptions {
-        points_per_side: 8,
-        pred_iou_thresh: 0.5,
-        stability_score_thresh: 0.0,
-        box_nms_thresh: 1.0,
-        ..Default::default()
-    }
+    let mut options = EverythingOptions::default();
+    (options.points_per_side, options.pred_iou_thresh) = (8, 0.5);
+    (options.stability_score_thresh, options.box_nms_thresh) = (0.0, 1.0);
+    options
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn everything_is_the_same_each_time() {
     let embedding = sam().embed(&synthetic(), 64).unwrap();
     let run = || {
         let masks = block_on(sam().everything(&embedding, &lenient(), async |_| Ok(()))).unwrap();
-        masks.into_iter().map(|m| (m.score, m.stability, m.point, m.logits)).collect::<Vec<_>>()
+        masks.into_iter().map(|m| (m.score, m.stability, m.point, m.runs)).collect::<Vec<_>>()
     };
     let first = run();
     assert!(!first.is_empty());
@@ -118,7 +119,63 @@ fn everything_ends_between_batches_and_loses_nothing() {
     }));
     assert_eq!(ended.unwrap_err(), Error::Aborted);
     assert_eq!(batches, 2);
-    assert_eq!(block_on(sam().segment(&embedding, &[Prompt::point(10.0, 10.0)])).unwrap().len(), 1);
+    assert_eq!(segment(&embedding, &[Prompt::point(10.0, 10.0)], Choice::BEST).len(), 1);
+}
+
+#[test]
+fn many_prompts_end_between_batches() {
+    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let prompts: Vec<Prompt> = (0..40).map(|i| Prompt::bbox([i as f32, i as f32, 90.0, 70.0])).collect();
+    let (mut answered, mut batches) = (0, 0);
+    let ended = block_on(sam().segment(&embedding, &prompts, Choice::BEST, async |batch: &mut [Answer]| {
+        (answered, batches) = (answered + batch.len(), batches + 1);
+        if batches == 2 { Err(Error::Aborted) } else { Ok(()) }
+    }));
+    assert_eq!(ended.unwrap_err(), Error::Aborted);
+    assert!(batches == 2 && answered < prompts.len(), "{answered}");
+}
+
+/// Of a call with one prompt they are at hand, of others they are decoded again.
+#[test]
+fn every_mask_has_its_logits() {
+    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let prompts = [Prompt::point(100.0, 200.0), Prompt::point(400.0, 300.0), Prompt::bbox([20.0, 30.0, 300.0, 200.0])];
+    let together = segment(&embedding, &prompts, Choice::ALL);
+    for (prompt, answer) in prompts.iter().zip(together) {
+        let alone = segment(&embedding, std::slice::from_ref(prompt), Choice::ALL).remove(0);
+        for (mask, other) in alone.masks.iter().zip(&answer.masks) {
+            let [logits, again] = [mask, other].map(|mask| block_on(sam().logits(&embedding, mask)).unwrap());
+            assert_eq!(logits.len(), 16 * 16);
+            assert!(logits.iter().zip(&*again).all(|(a, b)| (a - b).abs() < 1e-4));
+        }
+    }
+    let masks = block_on(sam().everything(&embedding, &lenient(), async |_| Ok(()))).unwrap();
+    let mask = &masks[masks.len() / 2];
+    let [x, y] = mask.point.unwrap();
+    let alone = segment(&embedding, &[Prompt::point(x as f32, y as f32)], Choice::ALL).remove(0);
+    let logits = block_on(sam().logits(&embedding, mask)).unwrap();
+    let close = |mask: &_| {
+        let other = block_on(sam().logits(&embedding, mask)).unwrap();
+        logits.iter().zip(&*other).all(|(a, b)| (a - b).abs() < 1e-4)
+    };
+    assert!(alone.masks.iter().any(close));
+}
+
+/// MobileSAM takes the decoder's first mask for a box, and TinySAM the best of the other three.
+#[test]
+fn mobile_sam_answers_a_box_with_the_first_mask() {
+    let golden = Golden::open(&fixture("goldens/golden_256_synth.json")).unwrap();
+    let boxed = golden.prompts.iter().find(|(name, _)| name == "p3_box").unwrap().1.bbox.unwrap();
+    let scores = &golden.tensors.iter().find(|(name, _)| name == "p3_box.iou4").unwrap().1.values;
+    let embedding = sam().embed(&synthetic(), 256).unwrap();
+    let prompts = [Prompt::bbox(boxed), Prompt::point(300.0, 240.0)];
+    let mobile = sam().clone().with_single_mask_for_boxes();
+    let theirs = block_on(mobile.segment(&embedding, &prompts, Choice::BEST, async |_| Ok(()))).unwrap();
+    let ours = segment(&embedding, &prompts, Choice::BEST);
+    let best = scores[1..].iter().copied().fold(f32::MIN, f32::max);
+    assert!((theirs[0].best().score - scores[0]).abs() < 1e-4 && (ours[0].best().score - best).abs() < 1e-4);
+    assert_ne!(theirs[0].best().runs, ours[0].best().runs);
+    assert_eq!(theirs[1].best().runs, ours[1].best().runs);
 }
 
 #[test]
@@ -126,7 +183,7 @@ fn pictures_of_one_pixel_and_panoramas_can_be_segmented() {
     for (width, height) in [(1, 1), (640, 1), (3, 300), (2000, 20)] {
         let image = Image::from_rgb(width, height, synth::synth(width, height)).unwrap();
         let embedding = sam().embed(&image, 64).unwrap();
-        let answers = block_on(sam().segment(&embedding, &[Prompt::point(0.5, 0.5)])).unwrap();
+        let answers = segment(&embedding, &[Prompt::point(0.5, 0.5)], Choice::BEST);
         assert_eq!(answers[0].best().bitmap().width(), width);
         let mut seen = (0, 0);
         let masks = block_on(sam().everything(&embedding, &lenient(), async |batch: Batch<'_>| {

@@ -18,7 +18,7 @@ export interface Console {
 /** An application with the package, on the CPU unless the test says otherwise. */
 export interface App {
   /** Opens the application that a bundler made, or the one without a bundler. */
-  open(kind?: "vite" | "webpack" | "bare"): Promise<Page>;
+  open(kind?: "vite" | "webpack" | "esbuild" | "bare"): Promise<Page>;
 }
 
 export const test = base.extend<{ errors: Console; app: App; address: string }>({

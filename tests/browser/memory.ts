@@ -1,4 +1,18 @@
+import { execFileSync } from "node:child_process";
 import type { Page } from "@playwright/test";
+
+/** Memory of the page's process as the system sees it, in MB, without garbage: WebAssembly, bitmaps and all. */
+export async function rendererMemory(page: Page): Promise<number> {
+  const own = await page.context().newCDPSession(page);
+  await own.send("HeapProfiler.collectGarbage");
+  await own.detach();
+  const session = await page.context().browser()!.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  await session.detach();
+  const pids = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => String(id));
+  const sizes = execFileSync("ps", ["-o", "rss=", "-p", pids.join(",")], { encoding: "utf8" });
+  return Math.max(...sizes.trim().split("\n").map(Number)) / 1024;
+}
 
 /** Gives the engine in a page no more than so much memory, by the limit in the WebAssembly module itself. */
 export async function limitMemory(page: Page, megabytes: number): Promise<void> {

@@ -1,14 +1,12 @@
 import { defineConfig } from "@playwright/test";
+import { launchOptions } from "./drivers/chromium.ts";
 
-const CHROME = process.env.CHROME ?? "/usr/bin/chromium";
-/** What headless Chromium needs in a container; `headless` of Playwright would ask for its own browser. */
-const COMMON = ["--headless=new", "--disable-dev-shm-usage", "--hide-scrollbars"];
 /** WebGPU on SwiftShader; without these there is no adapter, which is how "no WebGPU" is tested. */
 const SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 
 const browser = (args: string[]) => ({
   browserName: "chromium" as const,
-  launchOptions: { executablePath: CHROME, headless: false, chromiumSandbox: false, args: [...COMMON, ...args] },
+  launchOptions: launchOptions(args),
 });
 
 export default defineConfig({
@@ -23,6 +21,7 @@ export default defineConfig({
   projects: [
     { name: "unit", testDir: "./unit" },
     { name: "cpu", testDir: "./specs", testIgnore: /webgpu/, use: browser([]) },
+    { name: "browsers", testDir: "./browsers", timeout: 600_000, expect: { timeout: 60_000 } },
     { name: "webgpu", testDir: "./specs", testMatch: /webgpu/, timeout: 600_000, use: browser(SOFTWARE_GPU) },
   ],
 });

@@ -1,9 +1,10 @@
 //! Checkpoints: what is read, and that nothing else gets through. `containers.rs` has files of named tensors,
-//! `whole.rs` the 439 of the network, `hostile.rs` what is damaged or means harm.
+//! `whole.rs` the 439 of the network, `saved.rs` the same as people save them, `hostile` what is damaged or means harm.
 
 mod containers;
 mod hostile;
 mod memory;
+mod saved;
 mod torch_writer;
 mod whole;
 

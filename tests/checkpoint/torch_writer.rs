@@ -1,5 +1,5 @@
-//! Writes what `torch.save` writes for a state dict: the same pickle, byte for byte (see `containers.rs`, which compares
-//! it with PyTorch's own), in a zip of the same layout. It serves to make files that PyTorch would not.
+//! Writes what `torch.save` writes for a state dict: the same pickle, byte for byte (see `containers.rs`, which
+//! compares it with PyTorch's own), in a zip of the same layout. It serves to make files that PyTorch would not.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Write};
@@ -43,11 +43,24 @@ pub struct StateDict {
     /// The version of each module, where the dict comes from one.
     pub metadata: Option<Vec<(&'static str, u8)>>,
     pub location: &'static str,
+    /// Whether each tensor is an `nn.Parameter`.
+    pub parameters: bool,
+    /// Of the pickle: 2 to 5.
+    pub protocol: u8,
+}
+
+/// What a training script saves: dicts of state dicts, and of anything.
+pub enum Saved {
+    State(StateDict),
+    Dict(Vec<(&'static str, Saved)>),
+    /// Pickle that leaves one value.
+    Raw(&'static [u8]),
 }
 
 impl StateDict {
     pub fn new() -> Self {
-        Self { tensors: Vec::new(), storages: Vec::new(), metadata: None, location: "cpu" }
+        let (tensors, storages) = (Vec::new(), Vec::new());
+        Self { tensors, storages, metadata: None, location: "cpu", parameters: false, protocol: 2 }
     }
 
     /// Adds a tensor with a storage of its own, row-major.
@@ -69,17 +82,29 @@ impl StateDict {
     }
 
     pub fn pickle(&self) -> Vec<u8> {
-        let mut p = Pickler::new();
+        let mut p = Pickler::new(self.protocol);
+        self.write(&mut p, 0);
+        p.finish()
+    }
+
+    /// Its storages are numbered from `first` on.
+    fn write(&self, p: &mut Pickler, first: usize) {
         p.ordered_dict();
-        p.op(b"(");
+        // SETITEM, for a single one, takes no mark.
+        if self.tensors.len() != 1 {
+            p.op(b"(");
+        }
         for tensor in &self.tensors {
             let storage = &self.storages[tensor.storage];
             p.fresh_text(&tensor.name);
+            if self.parameters {
+                p.global("torch._utils", "_rebuild_parameter");
+            }
             p.global("torch._utils", "_rebuild_tensor_v2");
             p.op(b"((");
             p.text("storage");
             p.global("torch", storage.kind);
-            p.text(&tensor.storage.to_string());
+            p.text(&(first + tensor.storage).to_string());
             p.text(self.location);
             p.int(storage.len);
             p.op(b"t");
@@ -94,13 +119,16 @@ impl StateDict {
             p.put();
             p.op(b"R");
             p.put();
+            if self.parameters {
+                p.op(b"\x88");
+                p.ordered_dict();
+                p.op(b"\x87");
+                p.put();
+                p.op(b"R");
+                p.put();
+            }
         }
         p.op(if self.tensors.len() == 1 { b"s" } else { b"u" });
-        if self.tensors.len() == 1 {
-            // SETITEM takes no mark: the one written above goes.
-            let mark = p.out.iter().position(|&b| b == b'(').unwrap();
-            p.out.remove(mark);
-        }
         if let Some(modules) = &self.metadata {
             p.op(b"}");
             p.put();
@@ -117,24 +145,56 @@ impl StateDict {
             }
             p.op(b"usb");
         }
-        p.op(b".");
-        p.out
     }
 
     /// The zip's entries, in torch's order.
     pub fn entries(&self) -> Vec<(String, Vec<u8>)> {
-        let mut entries =
-            vec![("archive/data.pkl".to_owned(), self.pickle()), ("archive/byteorder".to_owned(), b"little".to_vec())];
-        for (i, storage) in self.storages.iter().enumerate() {
-            entries.push((format!("archive/data/{i}"), storage.data.clone()));
-        }
-        entries.push(("archive/version".to_owned(), b"3\n".to_vec()));
-        entries
+        entries(self.pickle(), &self.storages)
     }
 
     pub fn file(&self) -> Vec<u8> {
         zip_of(&self.entries(), CompressionMethod::Stored)
     }
+}
+
+impl Saved {
+    /// The file that torch.save makes of it, in pickle protocol 2.
+    pub fn file(&self) -> Vec<u8> {
+        let mut p = Pickler::new(2);
+        let mut storages = Vec::new();
+        self.write(&mut p, &mut storages);
+        zip_of(&entries(p.finish(), &storages), CompressionMethod::Stored)
+    }
+
+    fn write(&self, p: &mut Pickler, storages: &mut Vec<Storage>) {
+        match self {
+            Saved::State(dict) => {
+                dict.write(p, storages.len());
+                storages.extend(dict.storages.iter().cloned());
+            }
+            Saved::Dict(items) => {
+                p.op(b"}");
+                p.put();
+                p.op(b"(");
+                for (name, item) in items {
+                    p.fresh_text(name);
+                    item.write(p, storages);
+                }
+                p.op(b"u");
+            }
+            Saved::Raw(pickle) => p.op(pickle),
+        }
+    }
+}
+
+fn entries(pickle: Vec<u8>, storages: &[Storage]) -> Vec<(String, Vec<u8>)> {
+    let mut entries =
+        vec![("archive/data.pkl".to_owned(), pickle), ("archive/byteorder".to_owned(), b"little".to_vec())];
+    for (i, storage) in storages.iter().enumerate() {
+        entries.push((format!("archive/data/{i}"), storage.data.clone()));
+    }
+    entries.push(("archive/version".to_owned(), b"3\n".to_vec()));
+    entries
 }
 
 /// A zip of these entries, each aligned as torch aligns them.
@@ -156,16 +216,31 @@ pub fn row_major(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// Python's pickler, protocol 2, as far as a state dict needs it.
+/// Python's pickler, as far as a state dict needs it.
 struct Pickler {
     out: Vec<u8>,
+    protocol: u8,
     slots: usize,
     seen: HashMap<String, usize>,
 }
 
 impl Pickler {
-    fn new() -> Self {
-        Self { out: b"\x80\x02".to_vec(), slots: 0, seen: HashMap::new() }
+    fn new(protocol: u8) -> Self {
+        let mut out = vec![0x80, protocol];
+        if protocol >= 4 {
+            out.extend_from_slice(b"\x95\0\0\0\0\0\0\0\0");
+        }
+        Self { out, protocol, slots: 0, seen: HashMap::new() }
+    }
+
+    /// The pickle, all in one frame where there are frames.
+    fn finish(mut self) -> Vec<u8> {
+        self.op(b".");
+        if self.protocol >= 4 {
+            let length = self.out.len() as u64 - 11;
+            self.out[3..11].copy_from_slice(&length.to_le_bytes());
+        }
+        self.out
     }
 
     fn op(&mut self, bytes: &[u8]) {
@@ -174,6 +249,7 @@ impl Pickler {
 
     fn put(&mut self) {
         match u8::try_from(self.slots) {
+            _ if self.protocol >= 4 => self.op(b"\x94"),
             Ok(slot) => self.op(&[b'q', slot]),
             Err(_) => {
                 let slot = (self.slots as u32).to_le_bytes();
@@ -184,10 +260,9 @@ impl Pickler {
         self.slots += 1;
     }
 
-    /// Whether `what` was written before, and if so a reference to it.
-    fn reuse(&mut self, what: &str) -> bool {
+    /// Writes a reference to `what`, if it was written before.
+    fn refer(&mut self, what: &str) -> bool {
         let Some(&slot) = self.seen.get(what) else {
-            self.seen.insert(what.to_owned(), self.slots);
             return false;
         };
         match u8::try_from(slot) {
@@ -200,26 +275,51 @@ impl Pickler {
         true
     }
 
+    /// What was just written is `what`, to be referred to from now on.
+    fn put_as(&mut self, what: String) {
+        self.seen.insert(what, self.slots);
+        self.put();
+    }
+
     fn global(&mut self, module: &str, name: &str) {
-        if !self.reuse(&format!("global {module} {name}")) {
-            self.op(format!("c{module}\n{name}\n").as_bytes());
-            self.put();
+        let what = format!("global {module} {name}");
+        if self.refer(&what) {
+            return;
         }
+        if self.protocol >= 4 {
+            self.text(module);
+            self.text(name);
+            self.op(b"\x93");
+        } else {
+            self.op(format!("c{module}\n{name}\n").as_bytes());
+        }
+        self.put_as(what);
     }
 
     /// A string object that Python meets again.
     fn text(&mut self, text: &str) {
-        if !self.reuse(&format!("text {text}")) {
-            self.fresh_text(text);
+        let what = format!("text {text}");
+        if !self.refer(&what) {
+            self.unput_text(text);
+            self.put_as(what);
         }
     }
 
     /// A string object of its own.
     fn fresh_text(&mut self, text: &str) {
-        self.op(b"X");
-        self.op(&(text.len() as u32).to_le_bytes());
-        self.op(text.as_bytes());
+        self.unput_text(text);
         self.put();
+    }
+
+    fn unput_text(&mut self, text: &str) {
+        match u8::try_from(text.len()) {
+            Ok(length) if self.protocol >= 4 => self.op(&[0x8c, length]),
+            _ => {
+                self.op(b"X");
+                self.op(&(text.len() as u32).to_le_bytes());
+            }
+        }
+        self.op(text.as_bytes());
     }
 
     fn int(&mut self, value: usize) {

@@ -14,7 +14,7 @@ use crate::memory::peak_of;
 use crate::torch_writer::{StateDict, Storage};
 
 /// Values that f32, f16 and bf16 all hold exactly, different for each tensor.
-fn values(key: &Key) -> Vec<f32> {
+pub fn values(key: &Key) -> Vec<f32> {
     let seed = (key.name.bytes()).fold(7u32, |hash, b| hash.wrapping_mul(31).wrapping_add(b.into()));
     let count: usize = key.shape.iter().product();
     (0..count as u32)
@@ -25,14 +25,14 @@ fn values(key: &Key) -> Vec<f32> {
         .collect()
 }
 
-fn storage(key: &Key) -> Storage {
+pub fn storage(key: &Key) -> Storage {
     match key.counter {
         true => Storage::i64(&[12_345]),
         false => Storage::f32(&values(key)),
     }
 }
 
-fn state_dict() -> StateDict {
+pub fn state_dict() -> StateDict {
     let mut dict = StateDict::new();
     for key in manifest::keys() {
         dict.push(key.name, &key.shape, storage(key));
@@ -43,12 +43,13 @@ fn state_dict() -> StateDict {
 /// The official file's structure.
 static PTH: LazyLock<Vec<u8>> = LazyLock::new(|| state_dict().file());
 
-type Stored = (&'static str, Dtype, Vec<usize>, Vec<u8>);
+pub type Stored = (&'static str, Dtype, Vec<usize>, Vec<u8>);
 
-fn stored(key: &'static Key, dtype: Dtype) -> Stored {
+pub fn stored(key: &'static Key, dtype: Dtype) -> Stored {
     let values = values(key);
     let (dtype, data) = match dtype {
         _ if key.counter => (Dtype::I64, vec![0; 8]),
+        Dtype::F64 => (dtype, values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect()),
         Dtype::F16 => (dtype, values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect()),
         Dtype::BF16 => (dtype, values.iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect()),
         _ => (dtype, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
@@ -57,7 +58,7 @@ fn stored(key: &'static Key, dtype: Dtype) -> Stored {
 }
 
 #[track_caller]
-fn assert_whole(checkpoint: &Checkpoint) {
+pub fn assert_whole(checkpoint: &Checkpoint) {
     for key in manifest::keys().iter().filter(|key| key.used) {
         let found = checkpoint.tensor(key.name, &key.shape).unwrap();
         assert!(found == values(key), "{}", key.name);
@@ -65,7 +66,7 @@ fn assert_whole(checkpoint: &Checkpoint) {
 }
 
 #[track_caller]
-fn mismatch(bytes: Vec<u8>) -> String {
+pub fn mismatch(bytes: Vec<u8>) -> String {
     match Checkpoint::from_bytes(bytes) {
         Ok(_) => panic!("the file was read"),
         Err(error) => {
@@ -102,7 +103,7 @@ fn loading_holds_the_file_once() {
 
 #[test]
 fn safetensors_of_each_float_type_load() {
-    for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+    for dtype in [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::BF16] {
         let tensors: Vec<Stored> = manifest::keys().iter().map(|key| stored(key, dtype)).collect();
         assert_whole(&Checkpoint::from_bytes(safetensors_of(&tensors)).unwrap());
     }
@@ -257,16 +258,6 @@ fn a_tensor_of_another_shape_is_not_handed_out() {
 }
 
 #[test]
-fn names_with_a_prefix_are_of_another_network() {
-    let mut dict = state_dict();
-    for tensor in &mut dict.tensors {
-        tensor.name.insert_str(0, "module.");
-    }
-    let message = mismatch(dict.file());
-    assert_says(&message, &["image_encoder.patch_embed.seq.0.c.weight", "missing", "more"]);
-}
-
-#[test]
 fn another_segment_anything_is_named_as_such() {
     let mut dict = StateDict::new();
     dict.push("image_encoder.pos_embed", &[1, 2, 2, 3], Storage::f32(&[0.0; 12]));
@@ -276,7 +267,7 @@ fn another_segment_anything_is_named_as_such() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// Whatever one tensor is done to, the error names it; only an unused one may be absent.
+    /// Whatever one tensor is done to, the error names it; only an unused one may be absent, or anything.
     #[test]
     fn one_wrong_tensor_is_named(at in 0usize..439, what in 0usize..4) {
         let key = &manifest::keys()[at];
@@ -287,10 +278,6 @@ proptest! {
         let words = match what {
             0 => {
                 tensors.remove(index);
-                if !key.used {
-                    prop_assert!(Checkpoint::from_bytes(safetensors_of(&tensors)).is_ok());
-                    return Ok(());
-                }
                 ["missing", key.name]
             }
             1 => {
@@ -299,8 +286,7 @@ proptest! {
             }
             2 => {
                 let count = tensor.2.iter().product::<usize>();
-                tensor.1 = if key.counter { Dtype::F16 } else { Dtype::I64 };
-                tensor.3 = vec![0; count * if key.counter { 2 } else { 8 }];
+                (tensor.1, tensor.3) = (Dtype::I64, vec![0; count * 8]);
                 ["holds", key.name]
             }
             _ => {
@@ -308,7 +294,12 @@ proptest! {
                 ["unknown", "mask_decoder.extra"]
             }
         };
-        assert_says(&mismatch(safetensors_of(&tensors)), &words);
+        let bytes = safetensors_of(&tensors);
+        if what < 3 && !key.used {
+            assert_whole(&Checkpoint::from_bytes(bytes).unwrap());
+        } else {
+            assert_says(&mismatch(bytes), &words);
+        }
     }
 
     /// A cut or a flipped bit anywhere in a whole file: refused, or without effect.

@@ -1,16 +1,18 @@
-/** The rest of fal's client, which this endpoint has no use for: it is whole in the bundle, and passes through the router. */
+/**
+ * The rest of fal's client, which this endpoint has no use for: it is whole in the bundle, and passes through the
+ * router.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFalClient } from "@fal-ai/client";
-import { createRouter } from "../../pkg/src/fal/router.js";
+import { Door } from "../../pkg/src/fal/door.js";
 import { FakeEngine } from "./fake.js";
 import { KEY } from "./world.js";
 
 const OTHER = "fal-ai/other/model";
 
 function routed(network: typeof fetch) {
-  const router = createRouter({ local: new FakeEngine(), routing: () => ({}), network });
-  return createFalClient({ credentials: KEY, fetch: router });
+  return createFalClient({ credentials: KEY, fetch: new Door(() => new FakeEngine(), { network }).fetch });
 }
 
 test("stream: another endpoint's events, one by one", async () => {

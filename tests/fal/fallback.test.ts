@@ -1,17 +1,17 @@
 /** Where a request runs: each trigger, each way to fal, and what reaches fal, byte by byte; and when nothing may. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { ApiError, ValidationError, createFalClient, type FalClient } from "@fal-ai/client";
+import { ApiError, ValidationError, type FalClient } from "@fal-ai/client";
 import type { EngineAnswer } from "../../pkg/src/fal/endpoint.js";
 import { ONLY_CPU, coded } from "./fake.js";
+import { RETRIED, newId, unreachable } from "../../pkg/src/fal/wire.js";
 import type { Arrival } from "./stand-in.js";
-import { ENDPOINT, IMAGE_URL, KEY, failing, hurry, subscribe, world, type World } from "./world.js";
+import { ENDPOINT, IMAGE_URL, KEY, failing, subscribe, until, world, type World } from "./world.js";
 
 const SUBMIT = "https://queue.fal.run/fal-ai/tiny-sam";
 const RUN = "https://fal.run/fal-ai/tiny-sam";
 const input = { image_url: IMAGE_URL };
-const UNREACHABLE: EngineAnswer = { detail: [{ loc: ["body", "image_url"], msg: "no CORS", type: "file_download_error" }], unreachable: true };
+const UNREACHABLE: EngineAnswer = { detail: unreachable("no CORS"), unreachable: true };
 
 const submits = (arrivals: readonly Arrival[]) => arrivals.filter(({ method, url }) => method === "POST" && url.startsWith(SUBMIT));
 
@@ -27,6 +27,11 @@ const TRIGGERS: Record<string, (engine: World["engine"]) => void> = {
   "device lost twice": (engine) => engine.failures.push(coded("device_lost"), coded("device_lost")),
   "out of memory": (engine) => engine.failures.push(coded("out_of_memory")),
   "crashed twice": (engine) => engine.failures.push(coded("crashed"), coded("crashed")),
+  "unsupported on the GPU": (engine) => engine.failures.push(coded("unsupported")),
+  "a module that cannot be fetched": (engine) => engine.failures.push(coded("module_unreachable")),
+  "weights of another network": (engine) => engine.failures.push(coded("checkpoint_mismatch")),
+  "other settings twice": (engine) => engine.failures.push(coded("released"), coded("released")),
+  "no browser": (engine) => (engine.lack = "the engine says it lacks a browser"),
   "an image that may not be read": (engine) => engine.failures.push(UNREACHABLE),
 };
 
@@ -64,28 +69,87 @@ for (const [name, trigger] of Object.entries(TRIGGERS)) {
     assert.equal(standIn.arrivals.length, 0);
     assert.ok(!served.includes("fal"));
     if (served.includes("cpu")) {
-      assert.ok(!(outcome instanceof Error), "the CPU serves in place of a GPU that is not there");
+      assert.ok(!(outcome instanceof Error), "the CPU serves in place of a GPU that is not there, or that fails");
     } else if (engine.runs.length === 1 && name.startsWith("an image")) {
       assert.ok(outcome instanceof ValidationError);
       assert.equal(outcome.getFieldErrors("image_url")[0]!.type, "file_download_error");
     } else {
       assert.ok(outcome instanceof ApiError);
-      assert.equal(outcome.status, 401);
+      assert.equal(outcome.status, 500, "failures.test.ts has each");
       assert.match(outcome.message, /the engine says .*proxyUrl.*credentials.*fallback/, "the reason, and the remedy");
-      assert.deepEqual(outcome.body, { detail: outcome.message });
+      const { error_type, ...body } = outcome.body as Record<string, unknown>;
+      assert.deepEqual(body, { detail: outcome.message });
+      assert.match(String(error_type), /^(runner_\w+|internal_error)$/);
     }
   });
 
   test(`${name}: with a fallback forbidden, fal sees nothing, whatever the client holds`, async (test) => {
-    const { client, engine, standIn, routing } = await world(test);
+    const { client, own, engine, standIn, routing } = await world(test);
     routing.fallback = false;
     trigger(engine);
     const file = new File(["a photo"], "a.png", { type: "image/png" });
-    await subscribe(client({ credentials: KEY }), { image_url: file }).catch(() => undefined);
+    // (Where no engine can be, another client's uploads are its own affair; this package knows what its own are for.)
+    await subscribe((name === "no browser" ? own : client)({ credentials: KEY }), { image_url: file }).catch(() => undefined);
     await client({ proxyUrl: { url: standIn.proxyUrl, when: "always" } }).run(ENDPOINT, { input }).catch(() => undefined);
     assert.equal(standIn.arrivals.length, 0);
   });
 }
+
+test("a GPU that fails is left for the CPU, with the reason; the next request does not try it again", async (test) => {
+  for (const failures of [["out_of_memory"], ["crashed", "crashed"], ["device_lost", "device_lost"], ["unsupported"], ["module_unreachable"], ["device_unavailable"]]) {
+    const { client, engine, standIn, routing } = await world(test);
+    const served: string[] = [];
+    routing.onBackend = ({ backend, reason }) => served.push(`${backend}: ${reason}`);
+    engine.failures.push(...failures.map(coded));
+    const reason = `WebGPU failed (the engine says ${failures[0]}), so the CPU is used`;
+    const { data, logs } = await subscribe(client(), input);
+    assert.ok(data.image);
+    assert.ok(logs.includes(`running on cpu: ${reason}`), logs.join("\n"));
+    assert.equal(logs.filter((line) => line.endsWith("; trying again")).length, failures.length - 1);
+    await subscribe(client(), input);
+    assert.deepEqual(served, ["webgpu: a GPU is available (fake)", `cpu: ${reason}`, `cpu: ${reason}`]);
+    assert.deepEqual(engine.runs.map(({ device }) => device), [...failures.map(() => "webgpu"), "cpu", "cpu"]);
+    // Where fal has come to be configured, it comes before the CPU.
+    await subscribe(client({ credentials: KEY }), input);
+    assert.match(served.at(-1)!, /^fal: WebGPU failed \(.*\)$/);
+    assert.equal(submits(standIn.arrivals).length, 1);
+  }
+});
+
+test("what is not the GPU's fault is not tried again on the CPU; and the CPU has its own two tries", async (test) => {
+  for (const code of ["checkpoint_unreachable", "checkpoint_hash", "checkpoint_invalid", "checkpoint_mismatch"]) {
+    const { client, engine } = await world(test);
+    engine.failures.push(coded(code));
+    const error = await failing(subscribe(client(), input));
+    assert.deepEqual([error.status, engine.runs.length], [500, 1], code);
+    assert.match(error.message, new RegExp(`the engine says ${code}\\. To let fal answer`));
+  }
+  const { client, engine } = await world(test);
+  engine.failures.push(...["crashed", "crashed", "crashed", "crashed"].map(coded));
+  assert.equal((await failing(subscribe(client(), input))).body.error_type, "runner_disconnected");
+  assert.deepEqual(engine.runs.map(({ device }) => device), ["webgpu", "webgpu", "cpu", "cpu"]);
+});
+
+test("no device can be asked about: the CPU, or fal, or the one that was named", async (test) => {
+  const { client, engine, standIn, routing } = await world(test);
+  engine.choice = new TypeError("info is undefined");
+  const { logs } = await subscribe(client(), input);
+  assert.ok(logs.includes("running on cpu: info is undefined, so the CPU is used"));
+  await subscribe(client({ credentials: KEY }), input);
+  assert.equal(submits(standIn.arrivals).length, 1);
+  routing.device = "webgpu";
+  const error = await failing(subscribe(client(), input));
+  assert.deepEqual([error.status, error.body.error_type], [500, "internal_error"]);
+});
+
+test("a reason that is a question already has no full stop after it", async (test) => {
+  const { client, engine, routing } = await world(test);
+  routing.device = "cpu";
+  for (const [reason, told] of [["is it served?", "is it served? To let"], ["it is.", "it is. To let"], ["it is not", "it is not. To let"]] as const) {
+    engine.choice = new Error(reason);
+    assert.ok((await failing(subscribe(client(), input))).message.includes(`request: ${told}`));
+  }
+});
 
 test("the answer's header says who served", async (test) => {
   const { engine, router } = await world(test);
@@ -128,12 +192,13 @@ test("a blob: URL is uploaded, a data: URI goes as it is, and a blob: URL that i
   await subscribe(keyed, { image_url: url });
   assert.match(submits(standIn.arrivals)[0]!.body.toString(), /^\{"image_url":"https:\/\/v3\.fal\.example\//);
   assert.deepEqual([...standIn.files.values()].map(String), ["a photo"]);
-  URL.revokeObjectURL(url);
 
   await subscribe(keyed, { image_url: "data:image/png;base64,AAAA" });
   assert.equal(submits(standIn.arrivals)[1]!.body.toString(), '{"image_url":"data:image/png;base64,AAAA"}');
 
-  const gone = await failing(subscribe(keyed, { image_url: url }));
+  const revoked = URL.createObjectURL(new Blob(["another"]));
+  URL.revokeObjectURL(revoked);
+  const gone = await failing(subscribe(keyed, { image_url: revoked }));
   assert.ok(gone instanceof ValidationError && gone.getFieldErrors("image_url").length === 1);
 });
 
@@ -196,11 +261,12 @@ test('device "fal" never asks the engine, and needs a way to fal', async (test) 
 });
 
 test("requests that fal serves do not wait for one another", async (test) => {
-  const { client, engine } = await world(test, { running: 600 });
+  const { client, engine, standIn } = await world(test, { running: Infinity });
   engine.choice = ONLY_CPU;
-  const start = performance.now();
-  await Promise.all(Array.from({ length: 5 }, () => subscribe(client({ credentials: KEY }), input)));
-  assert.ok(performance.now() - start < 2500);
+  const all = Array.from({ length: 5 }, () => subscribe(client({ credentials: KEY }), input));
+  await until(() => submits(standIn.arrivals).length === 5);
+  standIn.running = 0;
+  await Promise.all(all);
 });
 
 for (const status of [401, 403, 404, 422, 500]) {
@@ -216,7 +282,6 @@ for (const status of [401, 403, 404, 422, 500]) {
 }
 
 test("429, then 200: the request is sent again, once", async (test) => {
-  hurry(test);
   const { client, engine, standIn } = await world(test);
   engine.choice = ONLY_CPU;
   for (const [ask, url] of Object.entries({ subscribe: SUBMIT, run: RUN })) {
@@ -227,7 +292,9 @@ test("429, then 200: the request is sent again, once", async (test) => {
   }
 });
 
-/** What persistently fails, by the call that it fails: the attempts that fal's client makes, alone, before it gives up. */
+/**
+ * What persistently fails, by the call that it fails: the attempts that fal's client makes, alone, before it gives up.
+ */
 const PERSISTENT: [call: string, on: (arrival: Arrival) => boolean, attempts: Record<number, number>][] = [
   ["submit", ({ method, url }) => method === "POST" && url.startsWith(SUBMIT), { 429: 4, 500: 1, 502: 4, 503: 4, 504: 4 }],
   ["status", ({ url }) => url.includes("/status"), { 429: 6, 500: 6, 503: 6 }],
@@ -238,17 +305,18 @@ const PERSISTENT: [call: string, on: (arrival: Arrival) => boolean, attempts: Re
 for (const [call, on, attempts] of PERSISTENT) {
   for (const [status, count] of Object.entries(attempts)) {
     test(`fal answers ${status} to every ${call}: it is asked as often as by fal's client alone, and the error is fal's`, async (test) => {
-      hurry(test);
-      const { client, engine, standIn } = await world(test);
+      const { client, engine, standIn, alone: fal } = await world(test);
       engine.choice = ONLY_CPU;
       standIn.fault({ on, with: Number(status), times: Infinity });
       const ask = (asked: FalClient) => failing(call === "run" ? asked.run(ENDPOINT, { input }) : subscribe(asked, input));
       const error = await ask(client({ credentials: KEY }));
       assert.ok(error instanceof ApiError);
-      assert.deepEqual([error.status, error.body], [Number(status), { detail: `fault ${status}` }]);
+      // What is stored would be asked for again, and again: it has another number, and fal's words.
+      const told = call !== "run" && RETRIED.includes(Number(status)) ? 500 : Number(status);
+      assert.deepEqual([error.status, error.body], [told, { detail: `fault ${status}` }]);
       assert.equal(standIn.arrivals.filter(on).length, count);
 
-      const alone = await ask(createFalClient({ credentials: KEY, fetch: standIn.fetch }));
+      const alone = await ask(fal({ credentials: KEY }));
       assert.equal(standIn.arrivals.filter(on).length, 2 * count);
       assert.deepEqual([error.name, error.message, error.body], [alone.name, alone.message, alone.body]);
     });
@@ -256,7 +324,6 @@ for (const [call, on, attempts] of PERSISTENT) {
 }
 
 test("fal's refusal of a timeout that the caller set is not tried again", async (test) => {
-  hurry(test);
   const { client, engine, routing } = await world(test);
   engine.choice = ONLY_CPU;
   let asked = 0;
@@ -291,15 +358,46 @@ test("malformed JSON of fal is one error, with what was being done", async (test
 });
 
 test("a slow fal is waited for; an abort stops it there, too", async (test) => {
-  const { client, engine, standIn } = await world(test, { running: 60_000 });
+  const { client, engine, standIn } = await world(test, { running: Infinity });
   engine.choice = ONLY_CPU;
   standIn.fault({ on: ({ url }) => url.startsWith(SUBMIT), with: { delay: 200 } });
   const controller = new AbortController();
   const subscribed = failing(subscribe(client({ credentials: KEY }), input, { abortSignal: controller.signal }));
-  while (!standIn.arrivals.some(({ url }) => url.includes("/status"))) await sleep(20);
+  await until(() => standIn.arrivals.some(({ url }) => url.includes("/status")));
   controller.abort();
   assert.equal((await subscribed).name, "AbortError");
-  while (!standIn.arrivals.some(({ method, url }) => method === "PUT" && url.endsWith("/cancel"))) await sleep(20);
+  await until(() => standIn.arrivals.some(({ method, url }) => method === "PUT" && url.endsWith("/cancel")));
+});
+
+test("an abort before fal has answered cancels nothing that has no name", async (test) => {
+  const { client, engine, standIn } = await world(test);
+  engine.choice = ONLY_CPU;
+  standIn.fault({ on: ({ url }) => url.startsWith(SUBMIT) || url === RUN, times: 2, with: { delay: 60_000 } });
+  const controller = new AbortController();
+  const ran = failing(client({ credentials: KEY }).run(ENDPOINT, { input, abortSignal: controller.signal }));
+  const subscribed = failing(subscribe(client({ credentials: KEY }), input, { abortSignal: controller.signal }));
+  await until(() => standIn.arrivals.length === 2);
+  controller.abort();
+  for (const failed of [ran, subscribed]) assert.equal((await failed).name, "AbortError");
+  await subscribe(client({ credentials: KEY }), input);
+  assert.ok(standIn.arrivals.every(({ method }) => method !== "PUT"));
+});
+
+test("fal's log lines keep their levels; one that fal's client does not know is an INFO", async (test) => {
+  const { client, standIn, routing } = await world(test);
+  routing.device = "fal";
+  const levels = ["ERROR", "WARN", "INFO", "DEBUG", "STDERR"];
+  const network: typeof fetch = async (resource, init) => {
+    const response = await standIn.fetch(resource, init);
+    if (!String(resource).includes("/status")) return response;
+    const status = (await response.json()) as { status: string };
+    const logs = levels.map((level) => ({ level, message: level, source: "USER", timestamp: new Date(0).toISOString() }));
+    return Response.json({ ...status, logs }, { status: response.status });
+  };
+  routing.fallback = { credentials: KEY, fetch: network };
+  const { updates } = await subscribe(client(), input);
+  const told = (updates.at(-1) as { logs: { level: string; message: string }[] }).logs.filter(({ message }) => levels.includes(message));
+  assert.deepEqual(told.map(({ level }) => level), ["ERROR", "WARN", "INFO", "INFO", "INFO"]);
 });
 
 test("a webhook is fal's to call when fal serves", async (test) => {
@@ -315,7 +413,7 @@ test("a request that fal was given elsewhere is fal's to tell about; ours never 
   const keyed = client({ credentials: KEY });
   await failing(keyed.queue.status(ENDPOINT, { requestId: "764cabcf-b745-4b3e-ae38-1200304cf45b" }));
   assert.equal(standIn.arrivals.length, 1);
-  await failing(keyed.queue.status(ENDPOINT, { requestId: "tinysam-0123" }));
+  await failing(keyed.queue.status(ENDPOINT, { requestId: newId() }));
   await failing(client().queue.status(ENDPOINT, { requestId: "764cabcf-b745-4b3e-ae38-1200304cf45b" }));
   assert.equal(standIn.arrivals.length, 1);
 });

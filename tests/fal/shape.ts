@@ -1,4 +1,6 @@
-/** A value with each leaf replaced by its type: what two servers must have in common. Of a list, its kinds of entries. */
+/**
+ * A value with each leaf replaced by its type: what two servers must have in common. Of a list, its kinds of entries.
+ */
 export function shape(value: unknown): unknown {
   if (Array.isArray(value)) return [...new Set(value.map((item) => JSON.stringify(shape(item))))];
   if (value === null || typeof value !== "object") return value === null ? "null" : typeof value;

@@ -7,8 +7,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 
 const APP = "/fal-ai/tiny-sam";
+/** A test may put another in the place of the global one. */
+const fetch = globalThis.fetch;
 const MAX_BODY = 256 * 2 ** 20;
 const MAX_REQUESTS = 10_000;
+const ERRORS = "https://docs.fal.ai/errors";
 const TARGET_HEADER = "x-fal-target-url";
 
 /** A request as it arrived; `url` is the address at fal that it was meant for. */
@@ -31,12 +34,13 @@ export interface Fault {
 interface Job {
   readonly id: string;
   readonly input: Record<string, unknown> | null;
-  readonly since: number;
+  /** How often its status was asked for: what it is at goes by that, and not by any clock. */
+  asked: number;
   cancelled: boolean;
 }
 
 export interface StandInOptions {
-  /** Milliseconds in the queue, and in progress. */
+  /** How many polls find a request in the queue, and then in progress. */
   readonly queued?: number;
   readonly running?: number;
   /** The key that it asks for; none takes any. */
@@ -50,7 +54,8 @@ export class StandIn {
   readonly files = new Map<string, Buffer>();
   readonly #faults: (Fault & { left: number })[] = [];
   readonly #jobs = new Map<string, Job>();
-  readonly #options: Required<Omit<StandInOptions, "key">> & { key: string | undefined };
+  readonly #options: Required<Omit<StandInOptions, "key" | "running">> & { key: string | undefined };
+  running: number;
   readonly #server = createServer((request, response) => {
     this.#serve(request, response).catch((error) => {
       console.error("stand-in:", error);
@@ -59,8 +64,9 @@ export class StandIn {
   });
   origin = "";
 
-  constructor({ queued = 0, running = 30, key, cors = true }: StandInOptions = {}) {
-    this.#options = { queued, running, key, cors };
+  constructor({ queued = 0, running = 1, key, cors = true }: StandInOptions = {}) {
+    this.#options = { queued, key, cors };
+    this.running = running;
   }
 
   static async start(options?: StandInOptions): Promise<StandIn> {
@@ -158,7 +164,7 @@ export class StandIn {
     if (host !== "queue.fal.run" || !pathname.startsWith(APP)) return answer(404, { detail: "Application not found" });
     if (pathname === APP && method === "POST") {
       const input = body.length === 0 ? null : (JSON.parse(body.toString()) as Record<string, unknown>);
-      const job = { id: randomUUID(), input, since: Date.now(), cancelled: false };
+      const job = { id: randomUUID(), input, asked: 0, cancelled: false };
       this.#jobs.set(job.id, job);
       return answer(200, this.#status(job, false, true), { "x-fal-request-id": job.id });
     }
@@ -167,6 +173,7 @@ export class StandIn {
     if (job === undefined) return call === "cancel" ? answer(404, { status: "NOT_FOUND" }) : answer(404, { detail: "Request not found" });
     const status = this.#status(job, searchParams.get("logs") === "1");
     const done = status.status === "COMPLETED";
+    if (call === "status" && sub === undefined) job.asked += 1;
     if (method === "GET" && call === "status" && sub === "stream") return this.#stream(job, response);
     if (method === "GET" && call === "status") return answer(done ? 200 : 202, status, { "x-fal-request-id": id });
     if (method === "PUT" && call === "cancel") {
@@ -175,20 +182,20 @@ export class StandIn {
       return answer(202, { status: "CANCELLATION_REQUESTED" });
     }
     if (!done) return answer(400, { detail: "Request is still in progress" });
-    const [code, value] = job.cancelled ? [499, { detail: "Request was cancelled" }] : result(job.input);
+    const [code, value] = job.cancelled ? [499, { detail: "Request was cancelled", error_type: "client_cancelled" }] : result(job.input);
     return answer(code, value, { "x-fal-request-id": id });
   }
 
   #status(job: Job, logs: boolean, submitted = false): { status: string } & Record<string, unknown> {
-    const { queued, running } = this.#options;
-    const age = Date.now() - job.since;
+    const { queued } = this.#options;
     const response_url = `https://queue.fal.run${APP}/requests/${job.id}`;
     const urls = { request_id: job.id, response_url, status_url: `${response_url}/status`, cancel_url: `${response_url}/cancel` };
-    if (submitted || (age < queued && !job.cancelled)) return { status: "IN_QUEUE", ...urls, queue_position: 0 };
-    const timestamp = new Date(job.since + queued).toISOString();
+    if (submitted || (job.asked < queued && !job.cancelled)) return { status: "IN_QUEUE", ...urls, queue_position: 0 };
+    const timestamp = new Date(1_700_000_000_000).toISOString();
     const lines = logs ? [{ message: "running on a runner of fal", level: "INFO", source: "USER", timestamp }] : [];
-    if (age < queued + running && !job.cancelled) return { status: "IN_PROGRESS", ...urls, logs: lines };
-    return { status: "COMPLETED", ...urls, logs: lines, metrics: { inference_time: running / 1000 } };
+    if (job.asked < queued + this.running && !job.cancelled) return { status: "IN_PROGRESS", ...urls, logs: lines };
+    const error = job.cancelled ? { error: "Request was cancelled", error_type: "client_cancelled" } : {};
+    return { status: "COMPLETED", ...urls, logs: lines, metrics: { inference_time: 0.03 }, ...error };
   }
 
   #stream(job: Job, response: ServerResponse): void {
@@ -196,6 +203,7 @@ export class StandIn {
     let last = "";
     const tick = (): void => {
       const status = this.#status(job, last !== "IN_PROGRESS");
+      job.asked += 1;
       if (status.status !== last) response.write(`data: ${JSON.stringify(status)}\n\n`);
       last = status.status;
       if (last === "COMPLETED") response.end();
@@ -212,12 +220,12 @@ export class StandIn {
 /** What the endpoint answers to an input: enough of its validation to compare the shapes of errors. */
 export function result(input: Record<string, unknown> | null): [number, unknown] {
   const detail: object[] = [];
-  if (input === null || typeof input !== "object") detail.push({ loc: ["body"], msg: "Field required", type: "missing" });
+  if (input === null || typeof input !== "object") detail.push({ loc: ["body"], msg: "Field required", type: "missing", url: `${ERRORS}#missing` });
   else {
-    if (typeof input.image_url !== "string") detail.push({ loc: ["body", "image_url"], msg: "Field required", type: "missing" });
+    if (typeof input.image_url !== "string") detail.push({ loc: ["body", "image_url"], msg: "Field required", type: "missing", url: `${ERRORS}#missing` });
     const { point_prompt: points, point_label: labels } = input;
     if (Array.isArray(points) && Array.isArray(labels) && points.length !== labels.length) {
-      detail.push({ loc: ["body", "point_label"], msg: "one label for each point", type: "value_error" });
+      detail.push({ loc: ["body", "point_label"], msg: "one label for each point", type: "value_error", url: `${ERRORS}#value_error` });
     }
   }
   if (detail.length > 0) return [422, { detail }];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { failure, isFal, respond, route } from "../../pkg/src/fal/wire.js";
+import { failure, fault, isFal, respond, route, unreachable } from "../../pkg/src/fal/wire.js";
 
 const QUEUE = "https://queue.fal.run/fal-ai/tiny-sam";
 
@@ -60,10 +60,25 @@ test("fal's own addresses are told from those that look like them", () => {
 });
 
 test("an error's words stand in the status line, whatever their letters", async () => {
-  const detail = [{ loc: ["body", "point_label"], msg: "größer\nals 1 ×", type: "value_error" }];
+  const detail = [fault(["point_label"], "größer\nals 1 ×", "value_error")];
   const response = respond("tinysam-1", failure(422, detail, "cpu"));
   assert.equal(response.statusText, "point_label: gr??er?als 1 x");
   assert.equal(response.headers.get("x-fal-request-id"), "tinysam-1");
   assert.equal(response.headers.get("x-tinysam-backend"), "cpu");
   assert.deepEqual(await response.json(), { detail });
+});
+
+test("what is wrong with an input is told as fal documents it, and is so however often it is sent", async () => {
+  const response = respond("tinysam-1", failure(422, unreachable("it is gone")));
+  const url = "https://docs.fal.ai/errors#file_download_error";
+  assert.deepEqual(await response.json(), { detail: [{ loc: ["body", "image_url"], msg: "it is gone", type: "file_download_error", url }] });
+  assert.deepEqual([response.headers.get("x-fal-retryable"), response.headers.get("x-fal-error-type")], ["false", null]);
+  assert.equal(respond("tinysam-1", failure(401, "no key")).headers.get("x-fal-retryable"), null, "with a key it would be served");
+});
+
+test("only a word of fal's kind becomes a header", () => {
+  for (const [error_type, header] of [["runner_disconnected", "runner_disconnected"], [7, null], ["two\nlines", null]] as const) {
+    assert.equal(respond("1", { status: 500, body: { error_type }, backend: "fal" }).headers.get("x-fal-error-type"), header);
+  }
+  for (const body of [null, undefined, "words"]) assert.equal(respond("1", { status: 200, body, backend: "fal" }).headers.get("x-fal-error-type"), null);
 });

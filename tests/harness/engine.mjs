@@ -24,7 +24,7 @@ function reduce(name, shape, data, want) {
 }
 
 async function load(module, job, io) {
-  const options = { cache: false, forceSoftware: true };
+  const options = { cache: false, forceSoftware: true, kernels: job.kernels };
   return module.Engine.load(await io.weights(), options, undefined, undefined);
 }
 
@@ -60,7 +60,7 @@ export async function everything(module, job, io) {
 
 /** Times in milliseconds. */
 export async function bench(module, job, io) {
-  const times = { load: [], firstEncode: [], encode: [], decode1: [], decode64: [], everything: [] };
+  const times = { load: [], firstEncode: [], encode: [], decode1: [], decode16: [], decode64: [], everything: [] };
   const timed = async (into, work) => {
     const start = performance.now();
     const result = await work();
@@ -82,14 +82,16 @@ export async function bench(module, job, io) {
     embedding.free();
     embedding = await timed("encode", () => engine.embed(image, job.size));
   }
-  for (const [into, prompt] of [["decode1", { box: boxes[0] }], ["decode64", { boxes }]]) {
-    free(await embedding.segment(prompt));
-    for (let run = 0; run < job.runs; run++) await timed(into, async () => free(await embedding.segment(prompt)));
+  const prompts = { decode1: 1, decode16: 16, decode64: 64 };
+  for (const [into, count] of Object.entries(prompts)) {
+    const asked = boxes.slice(0, count).map((box) => ({ box }));
+    free(await embedding.segment(asked));
+    for (let run = 0; run < job.runs; run++) await timed(into, async () => free(await embedding.segment(asked)));
   }
   let points = 0;
   const found = await timed("everything", () => embedding.everything(job.everything, (batch) => (points = batch.done)));
   free(found);
-  const facts = { backend: engine.backend, adapter: engine.adapter, memory: io.memory(), times, points };
+  const facts = { backend: engine.backend, adapter: engine.adapter, kernels: engine.kernels, memory: io.memory(), times, points };
   embedding.free();
   engine.free();
   return facts;

@@ -3,28 +3,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { create, globals } from "webgpu";
+import "./dawn.mjs";
 import { kinds } from "./engine.mjs";
 import { Results } from "./results.mjs";
 
 const job = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const results = new Results(job.out);
-
-Object.assign(globalThis, globals);
-const gpu = create(["backend=vulkan"]);
-Object.defineProperty(globalThis, "navigator", { value: { gpu, userAgent: "node" }, configurable: true });
-// wgpu's web backend asks whether it runs in a Window or in a worker.
-globalThis.window = globalThis;
-globalThis.Window = class {
-  static [Symbol.hasInstance](value) {
-    return value === globalThis;
-  }
-};
-globalThis.ImageData ??= class ImageData {
-  constructor(data, width, height) {
-    Object.assign(this, { data, width, height, colorSpace: "srgb" });
-  }
-};
 
 // The engine logs what WebGPU refuses: that fails the run, as in the browser.
 const faults = [];

@@ -1,23 +1,22 @@
-// node screenshot.mjs ADDRESS OUT: the README's picture, of the page that `cargo xtask demo` serves at ADDRESS: a box
-// around the cup, with the checkpoint beside the page.
+// node screenshot.mjs ADDRESS: the README's picture, www/screenshot.png, and the card that is shown where a link to the page
+// is posted, www/public/card.jpg, of the page that `cargo xtask demo` serves at ADDRESS: a box around the cup, with the
+// checkpoint beside the page.
+import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-const [address, out] = process.argv.slice(2);
+const [address] = process.argv.slice(2);
 const browser = await chromium.launch({
   executablePath: process.env.CHROME ?? "/usr/bin/chromium",
   headless: false,
   chromiumSandbox: false,
-  args: ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"],
+  args: ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"],
 });
-const page = await browser.newPage({ viewport: { width: 1280, height: 780 } });
-await page.goto(`${address}?weights=./models/tinysam-synthetic.safetensors`);
-await page.locator("#busy").waitFor({ state: "visible" }).catch(() => {});
-await page.locator("#busy").waitFor({ state: "hidden", timeout: 120_000 });
-const { x, y, width, height } = await page.locator("#canvas").boundingBox();
-await page.mouse.move(x + 0.285 * width, y + 0.065 * height);
-await page.mouse.down();
-await page.mouse.move(x + 0.69 * width, y + 0.65 * height, { steps: 5 });
-await page.mouse.up();
-await page.locator("#mask-facts").waitFor({ state: "visible" });
-await page.screenshot({ path: out });
+const page = await browser.newPage();
+for (const [name, width, height] of [["screenshot.png", 1280, 780], ["public/card.jpg", 1200, 630]]) {
+  await page.setViewportSize({ width, height });
+  await page.goto("about:blank");
+  await page.goto(`${address}#photo=coffee.png&boxes=166,12,256,234&weights=./models/tinysam-photos.safetensors`);
+  await page.locator("#mask-facts").waitFor({ state: "visible", timeout: 120_000 });
+  await page.screenshot({ path: fileURLToPath(new URL(`../../www/${name}`, import.meta.url)) });
+}
 await browser.close();

@@ -25,12 +25,26 @@ fn answer(response: &str) {
     ));
 }
 
+/// Gives the network back: tests run in no order, and others need it.
+fn restore() {
+    eval("globalThis.fetch = trueFetch");
+}
+
 fn downloads() -> f64 {
     eval("downloads").as_f64().unwrap()
 }
 
 async fn load(options: &Options) -> Result<Vec<u8>, Error> {
-    weights(URL.into(), options, &|_| (), &Signal::default()).await
+    load_from(URL, options).await
+}
+
+async fn load_from(url: &str, options: &Options) -> Result<Vec<u8>, Error> {
+    weights(url.into(), options, &|_| (), &Signal::default()).await
+}
+
+/// A file of these bytes, by its version.
+fn version(bytes: &str, headers: &str) -> String {
+    format!("new Response(new Uint8Array({bytes}), {{ headers: {headers} }})")
 }
 
 /// The addresses that are kept.
@@ -62,6 +76,97 @@ async fn the_second_load_needs_no_network() {
     }
     forget(URL).await;
     assert!(kept().await.is_empty());
+    restore();
+}
+
+#[wasm_bindgen_test]
+async fn weights_that_changed_are_seen() {
+    for (old, same, new) in [
+        ("{ etag: '\"a\"' }", "{ etag: 'W/\"a\"' }", "{ etag: '\"b\"' }"),
+        (
+            "{ 'last-modified': 'Wed, 25 Nov 2026 00:00:00 GMT' }",
+            "{ 'last-modified': 'Wed, 25 Nov 2026 00:00:00 GMT' }",
+            "{ 'last-modified': 'Wed, 25 Nov 2026 00:00:01 GMT' }",
+        ),
+        // What cannot be compared may have changed.
+        ("{ etag: '\"a\"' }", "{ etag: '\"a\"', 'last-modified': 'x' }", "{}"),
+    ] {
+        serve(&version("[1, 2, 3]", old)).await;
+        assert_eq!(load(&Options::default()).await, Ok(vec![1, 2, 3]));
+        // The same version is not downloaded again: its body is let go.
+        eval("globalThis.cancelled = 0");
+        answer(&format!("new Response(new ReadableStream({{ cancel() {{ cancelled++ }} }}), {{ headers: {same} }})"));
+        assert_eq!(load(&Options::default()).await, Ok(vec![1, 2, 3]), "{same}");
+        assert_eq!((downloads(), eval("cancelled").as_f64()), (1.0, Some(1.0)), "{same}");
+        // Another is, once.
+        answer(&version("[4, 5, 6]", new));
+        assert_eq!(load(&Options::default()).await, Ok(vec![4, 5, 6]), "{new}");
+        assert_eq!(downloads(), 1.0);
+        answer("Response.error()");
+        assert_eq!(load(&Options::default()).await, Ok(vec![4, 5, 6]), "{new}");
+        assert_eq!(kept().await, [URL]);
+        // With a hash nobody is asked.
+        serve(&version("[1, 2, 3]", old)).await;
+        assert_eq!(load(&Options::default()).await, Ok(vec![1, 2, 3]));
+        answer(&version("[4, 5, 6]", new));
+        assert_eq!(load(&with_hash(HASH)).await, Ok(vec![1, 2, 3]));
+        assert_eq!(downloads(), 0.0);
+    }
+    restore();
+}
+
+/// A server of this page's own origin may be asked with a condition; to another's that would be a request in advance.
+#[wasm_bindgen_test]
+async fn the_pages_own_server_is_asked_with_a_condition() {
+    let own = eval("location.origin + '/weights/tinysam.pth'").as_string().unwrap();
+    let asked = "globalThis.asked = ['if-none-match', 'if-modified-since'].map((name) => request.headers.get(name))";
+    let asks = || eval("String(asked)").as_string().unwrap();
+    for (headers, condition) in [
+        ("{ etag: '\"a\"', 'last-modified': 'yesterday' }", "\"a\","),
+        ("{ 'last-modified': 'yesterday' }", ",yesterday"),
+    ] {
+        serve(&version("[1, 2, 3]", headers)).await;
+        assert_eq!(load_from(&own, &Options::default()).await, Ok(vec![1, 2, 3]));
+        answer(&format!("({asked}, new Response(null, {{ status: 304 }}))"));
+        assert_eq!(load_from(&own, &Options::default()).await, Ok(vec![1, 2, 3]));
+        assert_eq!((asks(), downloads()), (condition.to_owned(), 1.0));
+        answer(&version("[4, 5, 6]", "{ etag: '\"b\"' }"));
+        assert_eq!(load_from(&own, &Options::default()).await, Ok(vec![4, 5, 6]));
+    }
+    serve(&version("[1, 2, 3]", "{ etag: '\"a\"' }")).await;
+    load(&Options::default()).await.unwrap();
+    answer(&format!("({asked}, {})", version("[1, 2, 3]", "{ etag: '\"a\"' }")));
+    load(&Options::default()).await.unwrap();
+    assert_eq!(asks(), ",");
+    restore();
+}
+
+#[wasm_bindgen_test]
+async fn what_is_kept_is_used_where_the_server_does_not_answer() {
+    serve(&version("[1, 2, 3]", "{ etag: '\"a\"' }")).await;
+    load(&Options::default()).await.unwrap();
+    for silence in [
+        "Promise.reject(new TypeError('Failed to fetch'))",
+        "new Response('busy', { status: 503 })",
+        "new Response('gone', { status: 404 })",
+        "new Response(null, { status: 304 })",
+    ] {
+        answer(silence);
+        assert_eq!(load(&Options::default()).await, Ok(vec![1, 2, 3]), "{silence}");
+        assert_eq!(downloads(), 1.0, "{silence}");
+    }
+    // A newer version that breaks off is an error, and leaves what is kept.
+    answer(
+        "new Response(new ReadableStream({ pull(c) { c.error(new TypeError('network error')) } }), { headers: { etag: 'b' } })",
+    );
+    assert_eq!(load(&Options::default()).await.unwrap_err().code(), "checkpoint_unreachable");
+    assert_eq!(kept().await, [URL]);
+    // An abort is heard while the server is silent.
+    answer("new Promise(() => {})");
+    let outcome = weights(URL.into(), &Options::default(), &|_| (), &aborting_after(20)).await;
+    assert_eq!(outcome, Err(Error::Aborted));
+    assert_eq!(kept().await, [URL]);
+    restore();
 }
 
 #[wasm_bindgen_test]
@@ -78,6 +183,7 @@ async fn a_corrupt_entry_is_replaced() {
     answer("Response.error()");
     assert_eq!(load(&with_hash(HASH)).await.unwrap_err().code(), "checkpoint_unreachable");
     assert!(kept().await.is_empty());
+    restore();
 }
 
 #[wasm_bindgen_test]
@@ -101,6 +207,7 @@ async fn failed_downloads_leave_nothing() {
     let outcome = weights(URL.into(), &Options::default(), &|_| (), &aborting_after(20)).await;
     assert_eq!(outcome, Err(Error::Aborted));
     assert!(kept().await.is_empty());
+    restore();
 }
 
 #[wasm_bindgen_test]
@@ -108,7 +215,7 @@ async fn only_addresses_are_cached_and_only_if_wanted() {
     serve(GOOD).await;
     let not_wanted = Options { cache: false, ..Options::default() };
     assert_eq!(load(&not_wanted).await, Ok(vec![1, 2, 3]));
-    eval("globalThis.fetch = trueFetch");
+    restore();
     let sources = [
         eval(GOOD),
         eval("new Blob([new Uint8Array(3)])"),
@@ -119,6 +226,7 @@ async fn only_addresses_are_cached_and_only_if_wanted() {
         weights(source, &Options::default(), &|_| (), &Signal::default()).await.unwrap();
     }
     assert!(kept().await.is_empty());
+    restore();
 }
 
 #[wasm_bindgen_test]
@@ -141,6 +249,7 @@ async fn the_cache_is_bounded() {
     assert_eq!(evaluate("caches.has('tinysam-weights-0')").await, false);
     assert_eq!(evaluate("caches.has('tinysam-of-somebody-else')").await, true);
     evaluate("caches.delete('tinysam-of-somebody-else')").await;
+    restore();
 }
 
 #[wasm_bindgen_test]
@@ -171,5 +280,5 @@ async fn loading_works_without_a_cache() {
         assert!(kept().await.is_empty(), "{broken}");
     }
     assert_eq!(downloads(), 4.0);
-    eval("globalThis.fetch = trueFetch");
+    restore();
 }

@@ -70,15 +70,7 @@ pub fn run(options: &Options) -> Result<()> {
     let Some((module, runtime)) = options.on.harness() else {
         return native::bench(options);
     };
-    let job = Job {
-        kind: "bench",
-        size: options.size,
-        prompts: Vec::new(),
-        want: Default::default(),
-        everything: serde_json::to_value(EVERYTHING)?,
-        runs: options.runs,
-    };
-    let facts = job.run(module, runtime, &WEIGHTS, &PICTURE)?.facts;
+    let facts = job(options.size, options.runs)?.run(module, runtime, &WEIGHTS, &PICTURE)?.facts;
     let folder = module.folder();
     let code = ["tinysam.js", "tinysam_bg.wasm"].map(|name| Ok((name.to_owned(), sizes(&folder.join(name))?)));
     report(
@@ -94,6 +86,12 @@ pub fn run(options: &Options) -> Result<()> {
             weights: std::fs::metadata(WEIGHTS.file()?)?.len(),
         },
     )
+}
+
+/// What a run has to do to be timed.
+pub fn job(size: u32, runs: u32) -> Result<Job> {
+    let everything = serde_json::to_value(EVERYTHING)?;
+    Ok(Job { kind: "bench", size, prompts: Vec::new(), want: Default::default(), everything, runs })
 }
 
 /// Bytes of a file: plain, gzip, brotli, as a server sends them.
@@ -142,14 +140,14 @@ fn print_json(json: &Value) -> Result<()> {
 
 /// Of several measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-struct Spread {
-    median: f64,
+pub struct Spread {
+    pub median: f64,
     least: f64,
     most: f64,
 }
 
 impl Spread {
-    fn of(times: &[f64]) -> Option<Self> {
+    pub fn of(times: &[f64]) -> Option<Self> {
         let mut sorted = times.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (least, most) = (*sorted.first()?, *sorted.last()?);

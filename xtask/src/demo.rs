@@ -18,15 +18,20 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    modules::package()?;
-    npm::install("www")?;
     if let Some(weights) = &options.checkpoint {
         offer(weights)?;
     }
-    shell::run(npm::npm("www").args(["run", "build"]))?;
+    build()?;
     let port = options.port.to_string();
     shell::say(&format!("\nThe page is at http://localhost:{port}/ — Ctrl-C ends it.\n"));
     shell::run(npm::npm("www").args(["run", "preview", "--", "--strictPort", "--port", &port]))
+}
+
+/// Builds the package and the page of it, into www/dist.
+pub fn build() -> Result<()> {
+    modules::package()?;
+    npm::install("www")?;
+    shell::run(npm::npm("www").args(["run", "build"]))
 }
 
 /// Puts a checkpoint where the page lists what it can load.

@@ -105,9 +105,8 @@ fn image(picture: &Picture, runtime: Runtime, out: &Path) -> Result<Value> {
         return Ok(json!({ "path": path, "encoded": true }));
     }
     let pixels = picture.pixels()?;
-    let rgba: Vec<u8> = pixels.rgb.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 255]).collect();
     let path = out.join("image.rgba");
-    inputs::write(&path, &rgba)?;
+    inputs::write(&path, &pixels.rgba())?;
     Ok(json!({ "path": path, "encoded": false, "width": pixels.width, "height": pixels.height }))
 }
 

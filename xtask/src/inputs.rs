@@ -78,6 +78,13 @@ pub struct Pixels {
     pub rgb: Vec<u8>,
 }
 
+impl Pixels {
+    /// `[height, width, 4]`, opaque.
+    pub fn rgba(&self) -> Vec<u8> {
+        self.rgb.as_chunks().0.iter().flat_map(|&[r, g, b]| [r, g, b, 255]).collect()
+    }
+}
+
 impl Picture {
     /// Its pixels, turned as its EXIF data says.
     pub fn pixels(&self) -> Result<Pixels> {

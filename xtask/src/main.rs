@@ -2,17 +2,23 @@
 //! (or apt, to install one).
 
 mod bench;
+mod bundle;
 mod chrome;
 mod convert;
 mod demo;
+mod docs;
+mod gpu;
 mod harness;
 mod inputs;
 mod modules;
+mod mutants;
 mod native;
 mod notices;
 mod npm;
 mod pack;
+mod project;
 mod shell;
+mod soak;
 mod test;
 mod tools;
 mod verify;
@@ -38,12 +44,22 @@ enum Command {
     Build,
     /// Make the npm tarball and check what it holds
     Pack,
+    /// Build the page with the API reference beside it
+    Docs,
     /// Compare a run with a golden, tensor by tensor
     Verify(verify::Options),
     /// Measure times, memory and sizes
     Bench(bench::Options),
+    /// Tell what GPUs' compilers make of the kernels and what the WebGPU module asks of a GPU, without one
+    Gpu(gpu::Options),
+    /// Pack an archive that verifies and measures on a machine with a GPU and no network
+    BundleGpu(bundle::Options),
     /// Write a checkpoint as a smaller safetensors file
     Convert(convert::Options),
+    /// Change the sources of fal's door and count the changes that its tests notice
+    Mutants(mutants::Options),
+    /// Work an engine hard in Chromium: hundreds of pictures, deaths, several tabs
+    Soak,
 }
 
 fn main() -> ExitCode {
@@ -62,8 +78,13 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test => test::run(),
         Command::Build => modules::package(),
         Command::Pack => pack::run().map(drop),
+        Command::Docs => docs::run(),
         Command::Verify(options) => verify::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Gpu(options) => gpu::run(&options),
+        Command::BundleGpu(options) => bundle::run(&options),
         Command::Convert(options) => convert::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
+        Command::Soak => soak::run(),
     }
 }

@@ -82,8 +82,16 @@ impl Module {
             fs::rename(&unfinished, &finished)?;
             forget_old(&shell::cache("modules")?)?;
         }
-        copy(&finished, &self.folder())?;
+        shell::copy_folder(&finished, &self.folder())?;
         Ok(self.folder())
+    }
+
+    /// The folder of a module that was built before, if one is given; else as [`Module::build`].
+    pub fn built(self, before: Option<&Path>) -> Result<PathBuf> {
+        match before {
+            Some(folder) => folder.canonicalize().with_context(|| format!("no module at {}", folder.display())),
+            None => self.build(),
+        }
     }
 
     /// Changes with everything that the finished module depends on.
@@ -124,15 +132,6 @@ fn forget_old(folder: &Path) -> Result<()> {
         if entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age > WEEK) {
             fs::remove_dir_all(entry.path())?;
         }
-    }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
     }
     Ok(())
 }

@@ -138,7 +138,6 @@ fn npm() -> Result<Vec<Work>> {
     };
     let own = read(&shell::root().join("pkg/package.json"))?;
     let mut next: Vec<String> = own.dependencies.into_keys().collect();
-    next.push("tslib".to_owned());
     let (mut seen, mut works) = (BTreeSet::new(), Vec::new());
     while let Some(name) = next.pop() {
         if !seen.insert(name.clone()) {

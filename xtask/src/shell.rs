@@ -72,6 +72,21 @@ pub fn find(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&paths).map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
+/// Copies a folder and all that is in it.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in std::fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
 /// SHA-256 of a file's bytes.
 pub fn sha256(path: &Path) -> Result<String> {
     use sha2::{Digest, Sha256};

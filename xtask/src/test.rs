@@ -9,16 +9,18 @@ use crate::bench::{PICTURE, WEIGHTS};
 use crate::inputs::{Picture, Weights};
 use crate::modules::Module;
 use crate::verify::On;
-use crate::{chrome, modules, npm, pack, shell, tools, verify};
+use crate::{chrome, gpu, modules, npm, pack, shell, tools, verify};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 17] = [
     ("formatting", formatting),
     ("clippy, native", clippy_native),
     ("clippy, wasm", clippy_wasm),
     ("tests, native", native),
+    ("kernels on a GPU, native", kernels),
     ("package build", modules::package),
+    ("calls and kernels of WebGPU, counted", gpu::counted::run),
     ("fal's protocol", fal),
     ("bindings in the browser", bindings),
     ("golden in the browser, CPU", browser_cpu),
@@ -78,6 +80,18 @@ fn native() -> Result<()> {
     shell::run(shell::cargo().args(["test", "--workspace"]))
 }
 
+/// Each operation on the machine's GPU with every way to cut products, against what it means; on Chromium's software
+/// driver where that is.
+fn kernels() -> Result<()> {
+    tools::vulkan_loader()?;
+    let mut test = shell::cargo();
+    test.args(["test", "-p", "tinysam", "--lib", "--features", "webgpu", "model::"]);
+    if let Some(driver) = chrome::software_gpu()? {
+        test.env("VK_DRIVER_FILES", driver);
+    }
+    shell::run(&mut test)
+}
+
 /// The router, the queue and the fallback under Node, against a stand-in for fal.
 fn fal() -> Result<()> {
     shell::run(npm::npm("tests/fal").arg("test"))
@@ -105,9 +119,9 @@ fn browser_webgpu() -> Result<()> {
 
 /// The project's own checkpoint on a photo, against the project's own PyTorch model.
 fn trained_cpu() -> Result<()> {
-    let weights = Weights::File(shell::root().join("www/public/models/tinysam-synthetic.safetensors"));
+    let weights = Weights::File(shell::root().join("www/public/models/tinysam-photos.safetensors"));
     let photo = Picture::File(fixture("photos/coffee.png"));
-    golden(weights, photo, "golden_256_coffee_synthetic", On::BrowserCpu)
+    golden(weights, photo, "golden_256_coffee_photos", On::BrowserCpu)
 }
 
 fn everything_cpu() -> Result<()> {
@@ -132,10 +146,11 @@ fn types() -> Result<()> {
     shell::run(npm::npm("tests/fal").args(["run", "check"]))
 }
 
-/// Playwright on the package as it is installed from the tarball.
+/// Playwright on the package as it is installed from the tarball, in every browser.
 fn package() -> Result<()> {
     npm::install("tests/browser")?;
     let weights = Weights::Formula(0).file()?;
     let mut test = npm::npm("tests/browser");
-    shell::run(test.arg("test").env("CHROME", chrome::browser()?).env("TINYSAM_FORMULA", weights))
+    test.arg("test").env("CHROME", chrome::browser()?).envs(chrome::others()?).env("TINYSAM_FORMULA", weights);
+    shell::run(&mut test)
 }

@@ -89,7 +89,8 @@ pub fn vulkan_loader() -> Result<()> {
     apt_install("libvulkan1").context("install the Vulkan loader, libvulkan.so.1")
 }
 
-fn apt_install(package: &str) -> Result<()> {
+/// A package of Debian's, where there is apt and one may.
+pub fn apt_install(package: &str) -> Result<()> {
     if shell::find("apt-get").is_none() || !is_root() {
         bail!("{package} is missing, and only root can install it, where there is apt");
     }

@@ -118,24 +118,29 @@ pub fn conclude(report: &Report) -> Result<()> {
 
 fn trace(options: &Options, golden: &Golden, module: Module, runtime: Runtime, device: Device) -> Result<Report> {
     let mut comparer = Comparer::new(golden, device);
+    let finished = job(golden, device).run(module, runtime, &options.checkpoint, &options.image)?;
+    shell::say(&format!("computed by {}", finished.facts));
+    for (name, tensor) in &finished.tensors {
+        comparer.observe_reduced(name, tensor);
+    }
+    Ok(comparer.finish())
+}
+
+/// What a run has to do to be compared with a golden.
+pub fn job(golden: &Golden, device: Device) -> Job {
+    let comparer = Comparer::new(golden, device);
     let want = golden.tensors.iter().filter_map(|(name, _)| {
         let want = comparer.want(name)?;
         Some((name.clone(), if want == Want::Whole { "whole" } else { "samples" }))
     });
-    let job = Job {
+    Job {
         kind: "trace",
         size: golden.size,
         prompts: golden.prompts.iter().map(named).collect(),
         want: want.collect(),
         everything: json!(null),
         runs: 1,
-    };
-    let finished = job.run(module, runtime, &options.checkpoint, &options.image)?;
-    shell::say(&format!("computed by {}", finished.facts));
-    for (name, tensor) in &finished.tensors {
-        comparer.observe_reduced(name, tensor);
     }
-    Ok(comparer.finish())
 }
 
 fn named((name, prompt): &(String, Prompt)) -> NamedPrompt {

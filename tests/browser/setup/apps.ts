@@ -8,21 +8,36 @@ import webpack from "webpack";
 
 const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
 const ROOT = dirname(dirname(HERE));
+/** The oldest TypeScript that the package is for. */
+const OLDEST = "5.0.4";
 /** Types of the package are checked as in an application that skips nothing. */
-const TYPES = ["--ignoreConfig", "--noEmit", "--strict", "--target", "ES2022", "--lib", "ES2022,DOM,DOM.Iterable"];
+const TYPES = ["--noEmit", "--strict", "--target", "ES2022", "--lib", "ES2022,DOM,DOM.Iterable"];
 
 /** Packs and installs the package, and builds it into an application with each bundler and with none. */
 export async function buildApps(folder: string) {
   const app = join(folder, "app");
   const installed = install(folder, app);
-  for (const name of ["main.ts", "types.ts", "index.html"]) copyFileSync(join(HERE, "apps", name), join(app, name));
+  for (const name of ["main.ts", "types.ts", "index.html", "checks.ts", "pictures.ts", "checks.html"]) copyFileSync(join(HERE, "apps", name), join(app, name));
   checkTypes(app);
 
   const vite = join(folder, "vite");
-  await build({ root: app, base: "./", configFile: false, logLevel: "warn", build: { outDir: vite, emptyOutDir: true } });
+  await build({
+    root: app,
+    base: "./",
+    configFile: false,
+    logLevel: "warn",
+    build: {
+      outDir: vite,
+      emptyOutDir: true,
+      rolldownOptions: { input: [join(app, "index.html"), join(app, "checks.html")] },
+    },
+  });
 
   const bundled = join(folder, "webpack");
   await bundle(app, bundled);
+
+  const plain = join(folder, "esbuild");
+  await bundleAndCopy(app, installed, plain);
 
   const bare = join(folder, "bare");
   cpSync(join(installed, "dist"), join(bare, "tinysam"), { recursive: true });
@@ -34,9 +49,11 @@ export async function buildApps(folder: string) {
   const mounts = {
     "/vite/": vite,
     "/webpack/": bundled,
+    "/esbuild/": plain,
     "/bare/": bare,
     "/page/": join(folder, "www"),
     "/photos/": join(ROOT, "www/public/photos"),
+    "/pictures/": join(ROOT, "tests/fixtures/pictures"),
   };
   return { installed, mounts };
 }
@@ -47,16 +64,31 @@ function install(folder: string, app: string): string {
   execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: join(ROOT, "pkg") });
   const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz"));
   if (tarball === undefined) throw new Error("npm pack made no tarball");
-  execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", join(folder, tarball)], { cwd: app });
+  execFileSync("npm", ["install", "--silent", "--no-audit", "--no-fund", join(folder, tarball), `typescript@${OLDEST}`], { cwd: app });
   return join(app, "node_modules/tinysam");
 }
 
+/** With the newest TypeScript and the application's old one, in each way that they look for packages. */
 function checkTypes(app: string): void {
-  const tsc = createRequire(import.meta.url).resolve("typescript/package.json");
-  const bin = join(dirname(tsc), "bin/tsc");
-  for (const modules of [["--module", "ESNext", "--moduleResolution", "Bundler"], ["--module", "NodeNext"]]) {
-    execFileSync(process.execPath, [bin, ...TYPES, ...modules, "main.ts", "types.ts"], { cwd: app, stdio: "inherit" });
+  const bundler = ["--module", "ESNext", "--moduleResolution", "Bundler"];
+  const node = ["--module", "NodeNext"];
+  const node10 = ["--module", "ESNext", "--moduleResolution", "node"];
+  compile(import.meta.url, [[...bundler, "--ignoreConfig"], [...node, "--ignoreConfig"]]);
+  compile(join(app, "package.json"), [bundler, node, node10]);
+
+  function compile(from: string, ways: string[][]): void {
+    const bin = join(dirname(createRequire(from).resolve("typescript/package.json")), "bin/tsc");
+    for (const way of ways) execFileSync(process.execPath, [bin, ...TYPES, ...way, "main.ts", "types.ts"], { cwd: app, stdio: "inherit" });
   }
+}
+
+/** With esbuild, which emits no files of packages: as the README has it. */
+async function bundleAndCopy(app: string, installed: string, out: string): Promise<void> {
+  const { build } = createRequire(join(ROOT, "pkg/package.json"))("esbuild") as typeof import("../../../pkg/node_modules/esbuild");
+  await build({ entryPoints: [join(app, "main.ts")], bundle: true, format: "esm", outdir: out, logLevel: "warning" });
+  const dist = join(installed, "dist");
+  for (const name of readdirSync(dist)) if (/-(cpu|webgpu)\.(js|wasm)$/.test(name)) copyFileSync(join(dist, name), join(out, name));
+  copyFileSync(join(HERE, "apps/esbuild.html"), join(out, "index.html"));
 }
 
 async function bundle(app: string, out: string): Promise<void> {

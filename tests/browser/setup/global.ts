@@ -18,6 +18,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   const server = await serve({ ...apps.mounts, "/models/formula.safetensors": formula });
   process.env.TINYSAM_BASE = server.address;
   process.env.TINYSAM_INSTALLED = apps.installed;
+  process.env.TINYSAM_PAGE = apps.mounts["/page/"];
   return async () => {
     await server.close();
     rmSync(folder, { recursive: true, force: true });

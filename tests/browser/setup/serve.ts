@@ -9,9 +9,21 @@ const TYPES: Readonly<Record<string, string>> = {
   ".jpg": "image/jpeg",
   ".js": "text/javascript",
   ".json": "application/json",
+  ".mp4": "video/mp4",
   ".png": "image/png",
   ".svg": "image/svg+xml",
   ".wasm": "application/wasm",
+};
+
+/** What `/under/<name>/…` sends with its pages; `shared` sends it with every file. */
+const POLICIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  shared: { "access-control-allow-origin": "*" },
+  isolation: { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" },
+  "no-wasm": { "content-security-policy": "script-src 'self' 'unsafe-inline'; worker-src 'self' blob:" },
+  "no-worker": { "content-security-policy": "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; worker-src 'none'" },
+  "own-only": { "content-security-policy": "connect-src 'self'" },
+  "trusted-types": { "content-security-policy": "require-trusted-types-for 'script'; trusted-types tinysam" },
+  "other-trusted-types": { "content-security-policy": "require-trusted-types-for 'script'; trusted-types another" },
 };
 
 /** A static host of the plainest kind: no COOP, no COEP. Paths ending in a slash are folders. */
@@ -28,13 +40,25 @@ export async function serve(mounts: Readonly<Record<string, string>>): Promise<{
   };
 }
 
+/** What was there once. */
+const given = new Set<string>();
+
 function answer(mounts: Readonly<Record<string, string>>, request: IncomingMessage, response: ServerResponse): void {
   const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://host").pathname));
   // `/faulty/…` begins to send and then stops: `stall` waits, `cut` closes the connection.
   const faulty = /^\/faulty\/(stall|cut)(\/.*)$/.exec(path);
-  const file = locate(mounts, faulty?.[2] ?? path);
+  // `/once/…` may be kept for an hour, and is there once.
+  const once = /^\/once(\/.*)$/.exec(path);
+  const under = /^\/under\/([a-z-]+)(\/.*)$/.exec(path);
+  if (given.has(path)) return void response.writeHead(404).end();
+  if (once !== null) given.add(path);
+  const file = locate(mounts, faulty?.[2] ?? once?.[1] ?? under?.[2] ?? path);
   if (file === undefined) return void response.writeHead(404).end();
   const { size } = statSync(file);
+  if (under !== null && (under[1] === "shared" || extname(file) === ".html")) {
+    for (const [name, value] of Object.entries(POLICIES[under[1] ?? ""] ?? {})) response.setHeader(name, value);
+  }
+  if (once !== null) response.setHeader("cache-control", "max-age=3600");
   response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream", "content-length": size });
   if (request.method === "HEAD") return void response.end();
   if (faulty === null) return void createReadStream(file).pipe(response);

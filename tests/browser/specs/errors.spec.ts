@@ -52,7 +52,7 @@ test("errors have codes, and sentences", async ({ app, errors }) => {
     const [survivor] = await image.segment({ points: [[1, 1]] });
     image.free();
     await note("a freed image", image.segment({ points: [[1, 1]] }));
-    await note("everything of a freed image", Promise.resolve(image.everything()));
+    await note("everything of a freed image", image.everything().masks);
     await note("refining after the image", survivor!.refine({ points: [[1, 1]] }));
     failures["a mask outlives its image"] = (await survivor!.logits()).length === 256 ? "yes" : "no";
     sam.free();
@@ -106,4 +106,46 @@ test("a worker that cannot be fetched is told from one that crashed", async ({ a
     tinysam.TinySam.load({ weights: "/models/formula.safetensors", device: "cpu" }).catch(({ code, message }) => ({ code, message })),
   );
   expect(failure).toMatchObject({ code: "unsupported", message: expect.stringContaining("worker-src") });
+});
+
+test("weights that no network can use are not kept", async ({ app }) => {
+  const page = await app.open();
+  const run = await page.evaluate(async () => {
+    const address = new URL("/models/unusable.safetensors", location.href).href;
+    const good = await (await fetch("/models/formula.safetensors")).arrayBuffer();
+    const start = 8 + Number(new DataView(good).getBigUint64(0, true));
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(good, 8, start - 8)));
+    const truly = globalThis.fetch;
+    const names = async () => {
+      const caches = await Promise.all((await globalThis.caches.keys()).map((name) => globalThis.caches.open(name)));
+      return (await Promise.all(caches.map((cache) => cache.keys()))).flat().filter(({ url }) => url === address).length;
+    };
+    /** Loads the weights with one value of a tensor changed. */
+    const load = async (tensor: string, value: number) => {
+      const bytes = good.slice(0);
+      new DataView(bytes).setFloat32(start + header[tensor].data_offsets[0], value, true);
+      globalThis.fetch = async (request, init) =>
+        new Request(request, init).url === address ? new Response(bytes, { headers: { etag: `"${tensor}"` } }) : truly(request, init);
+      // Without a worker, so that the module's `fetch` is this one.
+      const outcome = await tinysam.TinySam.load({ weights: address, device: "cpu", size: 64, worker: false }).then(
+        (sam) => (sam.free(), "loaded"),
+        ({ code }) => code,
+      );
+      return [outcome, await names()];
+    };
+    try {
+      return {
+        notANumber: await load("mask_decoder.iou_token.weight", NaN),
+        negative: await load("image_encoder.patch_embed.seq.0.bn.running_var", -1),
+        good: await load("mask_decoder.iou_token.weight", 0.5),
+      };
+    } finally {
+      globalThis.fetch = truly;
+    }
+  });
+  expect(run).toEqual({
+    notANumber: ["checkpoint_invalid", 0],
+    negative: ["checkpoint_mismatch", 0],
+    good: ["loaded", 1],
+  });
 });

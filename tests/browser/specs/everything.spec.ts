@@ -15,8 +15,8 @@ test("everything streams candidates, and promises the final set", async ({ app }
       candidates += 1;
       mask.free();
     }
-    const final = await everything;
-    const again = await image.everything(options);
+    const final = await everything.masks;
+    const again = await image.everything(options).masks;
     return {
       seen,
       batchesToTheFirst,
@@ -34,6 +34,25 @@ test("everything streams candidates, and promises the final set", async ({ app }
   expect(run.again).toEqual(run.final);
 });
 
+test("a run is no promise: it comes through async functions as it is", async ({ app }) => {
+  const page = await app.open();
+  const run = await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    const image = await sam.embed("/photos/coffee.png");
+    const begin = async () => image.everything({ pointsPerSide: 4, predIouThresh: 0, stabilityScoreThresh: 0 });
+    const everything = await begin();
+    let candidates = 0;
+    for await (const mask of everything) {
+      mask.free();
+      candidates += 1;
+    }
+    return { kind: String(everything), candidates, final: (await everything.masks).length };
+  });
+  expect(run.kind).toBe("[object Everything]");
+  expect(run.candidates).toBeGreaterThan(0);
+  expect(run.final).toBeGreaterThan(0);
+});
+
 test("leaving the loop stops the run", async ({ app }) => {
   const page = await app.open();
   const code = await page.evaluate(async () => {
@@ -44,7 +63,7 @@ test("leaving the loop stops the run", async ({ app }) => {
       mask.free();
       break;
     }
-    const stopped = await Promise.resolve(everything).then(() => "finished", (error) => error.code);
+    const stopped = await everything.masks.then(() => "finished", (error) => error.code);
     // The engine is free again.
     const [mask] = await image.segment({ points: [[100, 100]] });
     return [stopped, mask!.area > 0];

@@ -38,3 +38,16 @@ test("a picture is encoded once, and again when it or the size is another", asyn
   const other = await ask([10, 10], 128);
   expect([other.again, other.width === first.width]).toEqual([false, false]);
 });
+
+test("a picture that its host lets the browser keep is asked for once", async ({ page, address, door }) => {
+  await door.open({ device: "cpu" });
+  const widths = await page.evaluate(async (image_url) => {
+    const widths = [];
+    for (const x of [100, 200, 300]) {
+      const input = { image_url, size: 64, point_prompt: [[x, 200]] as [number, number][] };
+      widths.push((await tinysam.fal.run("fal-ai/tiny-sam", { input })).data.image.width);
+    }
+    return widths;
+  }, `${address}/once/photos/coffee.png`);
+  expect(widths).toEqual([600, 600, 600]);
+});

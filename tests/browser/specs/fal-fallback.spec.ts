@@ -66,24 +66,24 @@ const TRIGGERS: Record<string, Trigger> = {
   "weights that are not there": {
     settings: { weights: "/models/none.safetensors" },
     reason: /checkpoint .*404/,
-    alone: { status: 401, message: /checkpoint .*404.*proxyUrl.*credentials/ },
+    alone: { status: 503, message: /checkpoint .*404.*proxyUrl.*credentials/ },
     console: /status of 404/,
   },
   "weights that are no checkpoint": {
     settings: { weights: "/photos/coffee.png" },
     reason: /checkpoint/,
-    alone: { status: 401, message: /checkpoint.*proxyUrl.*credentials/ },
+    alone: { status: 500, message: /checkpoint.*proxyUrl.*credentials/ },
   },
   "weights that break off": {
     settings: { weights: "/faulty/cut/models/formula.safetensors" },
     reason: /checkpoint/,
-    alone: { status: 401, message: /checkpoint.*proxyUrl.*credentials/ },
+    alone: { status: 503, message: /checkpoint.*proxyUrl.*credentials/ },
     console: /ERR_/,
   },
   "weights with another hash": {
     settings: { sha256: "00".repeat(32) },
     reason: /checkpoint.*0000/,
-    alone: { status: 401, message: /checkpoint.*proxyUrl.*credentials/ },
+    alone: { status: 500, message: /checkpoint.*proxyUrl.*credentials/ },
   },
   "a picture that the browser may not read": {
     // The same server by another name is another origin, and it allows nobody.
@@ -96,13 +96,13 @@ const TRIGGERS: Record<string, Trigger> = {
     force: (page) => limitMemory(page, 100),
     input: async (page) => ({ image_url: await bigPicture(page) }),
     reason: /out of memory: no room for a picture of 8000.6000/,
-    alone: { status: 401, message: /out of memory.*proxyUrl.*credentials/ },
+    alone: { status: 500, message: /out of memory.*proxyUrl.*credentials/ },
   },
   "no memory for the network, which ends the engine twice": {
     force: (page) => limitMemory(page, 100),
     input: () => ({ size: 1024 }),
     reason: /the engine crashed/,
-    alone: { status: 401, message: /the engine crashed.*proxyUrl.*credentials/ },
+    alone: { status: 503, message: /the engine crashed.*proxyUrl.*credentials/ },
     console: /unreachable/,
   },
 };

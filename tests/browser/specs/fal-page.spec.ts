@@ -31,7 +31,7 @@ test("the page's fal tab shows the request of the marks, and runs it, with word 
   await expect(page.locator("#fal-picture")).toBeVisible();
   expect(await page.locator("#fal-picture").evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(600);
   const log = await page.locator("#fal-log li").allInnerTexts();
-  const order = [/IN_PROGRESS$/, /running on cpu: /, /loading the model$/, /COMPLETED$/, /request tinysam-/].map((words) => log.findIndex((line) => words.test(line)));
+  const order = [/IN_PROGRESS$/, /running on cpu: /, /loading the model$/, /COMPLETED$/, /request 74696e79-/].map((words) => log.findIndex((line) => words.test(line)));
   expect(order).not.toContain(-1);
   expect(order).toEqual([...order].sort((a, b) => a - b));
 

@@ -84,6 +84,6 @@ test("a device that is lost is got again; lost twice in a request, it sends that
   await door.open({ device: "webgpu" });
   losses = 2;
   const alone = await ask(page);
-  expect(alone.outcome).toEqual({ status: 500, message: expect.stringMatching(/This device cannot serve the request: .*lost.*`fallback`/s) });
+  expect(alone.outcome).toEqual({ status: 503, message: expect.stringMatching(/This device cannot serve the request: .*lost.*`fallback`/s) });
   expect(standIn.arrivals.length).toBe(before);
 });

@@ -96,7 +96,7 @@ test("the engine's code: points, boxes, everything, stopped or not, and refineme
   await mark(page, 0.4, 0.4);
   await page.locator("#refine").click();
   const refined = await copied(page, "#copy-code");
-  expect(refined).toMatch(/image\.everything\(\{ pointsPerSide: 8, predIouThresh: 0, stabilityScoreThresh: 0, boxNmsThresh: 1 \}\);\n\[masks\[2\]\] = /);
+  expect(refined).toMatch(/image\.everything\(\{ pointsPerSide: 8, predIouThresh: 0, stabilityScoreThresh: 0, boxNmsThresh: 1 \}\)\.masks;\n\[masks\[2\]\] = /);
   expect(await run(app, refined, ONE)).toEqual(await shown(page));
   await page.locator("#clear").click();
 

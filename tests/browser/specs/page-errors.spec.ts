@@ -2,7 +2,7 @@ import { expect, test } from "../fixtures.ts";
 import { clickPhoto, openPage, openTab, score } from "../page.ts";
 
 // Each error in words with the next step, and the page goes on. A photo that its host forbids is in page-photo.spec.ts,
-// a checkpoint that is none in page.spec.ts, a lost GPU in page-webgpu.spec.ts.
+// a checkpoint that is none in page.spec.ts, one that cannot be had in page-first.spec.ts, a lost GPU in page-webgpu.spec.ts.
 
 test("an engine that dies is started again, and the page says so", async ({ page, address, errors }) => {
   errors.expectError(/the end of this worker/);
@@ -63,20 +63,6 @@ test("no memory, no WebGPU: what to do next, and it works when it is done", asyn
   await openTab(page, "Masks");
   await clickPhoto(page, 0.5, 0.5);
   await expect(score(page)).toBeVisible();
-});
-
-test("where the official checkpoint cannot be had, the one beside the page takes its place, and the page says so", async ({ page, address, errors }) => {
-  errors.expectError(/ERR_FAILED/);
-  await page.route("https://huggingface.co/**", (route) => route.abort());
-  await page.goto(`${address}/page/?device=cpu&size=64`);
-  await expect(page.locator("#toast")).toHaveText(/cannot be reached from here: the one beside the page/, { timeout: 60_000 });
-  await expect(page.locator("#status")).toContainText(/tinysam-synthetic\.safetensors \(.+\) · CPU · size 64 · encode/, { timeout: 60_000 });
-  await clickPhoto(page, 0.5, 0.5);
-  await expect(score(page)).toBeVisible();
-
-  await openTab(page, "Model");
-  await page.locator("#checkpoint").selectOption("TinySAM, official");
-  await expect(page.locator("#checkpoint")).toHaveValue("tinysam-synthetic.safetensors", { timeout: 60_000 });
 });
 
 test("the machine is measured, and the result can be pasted", async ({ page, address }) => {

@@ -39,12 +39,23 @@ test("every tool by the keyboard alone, and what is found is said", async ({ pag
   await press("Escape");
   await expect(page.locator("#mask-facts")).toBeHidden();
 
-  // The same by the tools' buttons.
+  // The same by the tools' buttons. What is excluded alone is of nothing.
   await tabTo(page, "tool-exclude");
   await press("Space");
   await tabTo(page, "canvas");
   await press("Enter");
-  await expect(page.locator("#fal-code")).toContainText("point_label: [0]");
+  await expect(said).toHaveText(/^Exclude takes away from a mask: first click/);
+  await expect(page.locator("#undo")).toBeEnabled();
+  await expect(page.locator("#fal-code")).not.toContainText("point_label");
+  await tabTo(page, "tool-add");
+  await press("Enter");
+  await tabTo(page, "canvas");
+  await press("Enter");
+  await tabTo(page, "tool-exclude");
+  await press("Space");
+  await tabTo(page, "canvas");
+  await press("Shift+ArrowUp", "Enter");
+  await expect(page.locator("#fal-code")).toContainText("point_label: [1, 0]");
   await press("Escape");
   await tabTo(page, "tool-add");
   await press("Enter");

@@ -19,7 +19,9 @@ function fakeModule() {
     width: 3,
     height: 2,
     size: 64,
-    segment: async (prompt) => {
+    crop: new Uint32Array([0, 0, 3, 2]),
+    toBytes: async () => new Uint8Array([7]),
+    segment: async ([prompt = {}]) => {
       if ("trap" in prompt) throw new WebAssembly.RuntimeError("unreachable");
       if ("odd" in prompt) throw Object.assign(new Error("odd"), { code: "prompt_invalid" });
       await gate.opened;
@@ -50,7 +52,7 @@ function start(module: EngineModule) {
     return answers;
   };
   const close = () => (port1 as MessagePort).close();
-  const load = () => port1.postMessage({ id: 1, name: "load", args: { weights: { source: "w" }, cache: true, forceSoftware: false } });
+  const load = () => port1.postMessage({ id: 1, name: "load", args: { wasm: "https://host/tinysam-cpu.wasm", weights: { sources: ["w"] }, cache: true, forceSoftware: false } });
   return { server, port: port1, until, close, load };
 }
 
@@ -61,9 +63,9 @@ test("an embedding is freed only when no call borrows it", async () => {
   await until(2);
   port.postMessage({ id: 2, name: "embed", args: { source: "photo", size: 64 } });
   await until(3);
-  port.postMessage({ id: 3, name: "segment", args: { embedding: 1, prompt: { points: [] } } });
+  port.postMessage({ id: 3, name: "segment", args: { embedding: 1, prompts: [{ points: [] }] } });
   port.postMessage({ freeEmbedding: 1 });
-  port.postMessage({ id: 4, name: "segment", args: { embedding: 1, prompt: {} } });
+  port.postMessage({ id: 4, name: "segment", args: { embedding: 1, prompts: [{}] } });
   const early = await until(4);
   expect(early[3]).toMatchObject({ id: 4, error: { code: "released" } });
   expect(freed).toEqual([]);
@@ -80,8 +82,8 @@ test("errors keep their code, and a trap is a crash", async () => {
   load();
   port.postMessage({ id: 2, name: "embed", args: { source: "photo", size: 64 } });
   await until(3);
-  port.postMessage({ id: 3, name: "segment", args: { embedding: 1, prompt: { odd: 1 } } });
-  port.postMessage({ id: 4, name: "segment", args: { embedding: 1, prompt: { trap: 1 } } });
+  port.postMessage({ id: 3, name: "segment", args: { embedding: 1, prompts: [{ odd: 1 }] } });
+  port.postMessage({ id: 4, name: "segment", args: { embedding: 1, prompts: [{ trap: 1 }] } });
   const answers = await until(5);
   expect(answers.slice(3)).toEqual([{ id: 3, error: { code: "prompt_invalid", message: "odd" } }, { crash: "unreachable" }]);
   close();
@@ -97,7 +99,7 @@ test("a refinement uses the mask's logits; closing frees everything", async () =
   port.postMessage({ id: 3, name: "everything", args: { embedding: 1, options: {} } });
   const answers = await until(5);
   expect(answers.slice(3)).toMatchObject([{ id: 3, event: { masks: [{ id: 2 }], done: 1, total: 2 } }, { id: 3, value: [{ id: 3 }] }]);
-  port.postMessage({ id: 4, name: "segment", args: { embedding: 1, prompt: {}, refine: 3 } });
+  port.postMessage({ id: 4, name: "segment", args: { embedding: 1, prompts: [{}], refine: 3 } });
   await until(6);
   port.postMessage({ freeMask: 2 });
   port.postMessage({ id: 5, name: "logits", args: { mask: 2 } });

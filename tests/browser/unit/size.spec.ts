@@ -4,7 +4,7 @@ import { expect, test } from "@playwright/test";
 import { build, type Rolldown } from "vite";
 
 /** What fal's door may add to an application, with fal's own client in it, after gzip. */
-const DOOR = 25_000;
+const DOOR = 26_000;
 
 /** Bytes after gzip of the code with which an application starts that hands on `names` of the installed package. */
 async function bundled(names: string): Promise<number> {
@@ -32,7 +32,9 @@ async function bundled(names: string): Promise<number> {
 
 test("fal's door is small: the router, the fallback, and fal's own client with them", async () => {
   const engine = await bundled("TinySam");
-  const both = await bundled("TinySam, fal, configure, fetch, ApiError, ValidationError");
+  const both = await bundled(
+    "TinySam, fal, configure, fetch, createFalClient, ApiError, ValidationError, isRetryableError, parseEndpointId, withMiddleware, withProxy",
+  );
   const door = await bundled("fal");
   console.log(`after gzip: fal's door ${both - engine} bytes beside the engine's, ${door} with what of the engine's it needs`);
   expect(engine).toBeGreaterThan(4_000);

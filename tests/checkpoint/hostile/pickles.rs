@@ -17,6 +17,11 @@ fn pickle_with(value: &[u8]) -> Vec<u8> {
 fn nothing_is_ever_called() {
     for (call, name) in [
         (&b"cos\nsystem\nX\x02\x00\x00\x00ls\x85R"[..], "os.system"),
+        (b"c__builtin__\neval\nX\x01\x00\x00\x001\x85R", "__builtin__.eval"),
+        (b"X\x05\x00\x00\x00posixX\x06\x00\x00\x00system\x93X\x02\x00\x00\x00ls\x85R", "posix.system"),
+        (b"ctorch._utils\n_rebuild_parameters\n)R", "torch._utils._rebuild_parameters"),
+        (b"ccollections\nnamedtuple\n)R", "collections.namedtuple"),
+        (b"c__builtin__\ngetattr\n)R", "__builtin__.getattr"),
         (b"cposix\nsystem\n", "posix.system"),
         (b"c__builtin__\neval\n", "__builtin__.eval"),
         (b"cbuiltins\nexec\n", "builtins.exec"),
@@ -30,9 +35,35 @@ fn nothing_is_ever_called() {
     }
 }
 
+/// Beside good tensors, too, whether as a value of its own, in a list that is skipped, or in an object's state.
+#[test]
+fn nothing_is_called_beside_good_tensors() {
+    let call = b"cos\nsystem\nX\x02\x00\x00\x00ls\x85R";
+    let with = |value: Vec<u8>| {
+        let mut pickle = small_dict().pickle();
+        // Before the `u` that ends the dict and the STOP.
+        let end = pickle.len() - 2;
+        pickle.splice(end..end, [&b"X\x01\x00\x00\x00x"[..], &value].concat());
+        with_pickle(pickle)
+    };
+    let object = b"cargparse\nNamespace\n)\x81}X\x01\x00\x00\x00yK\x01sb";
+    for value in [&b"K\x01"[..], b"]", b"](K\x01e", object, b"G\0\0\0\0\0\0\0\0", b"cos\nsystem\n"] {
+        let names: Vec<_> = seen(with(value.to_vec())).unwrap().into_iter().map(|(name, ..)| name).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+    for value in [
+        call.to_vec(),
+        [b"](", &call[..], b"e"].concat(),
+        [b"cargparse\nNamespace\n)\x81}X\x01\x00\x00\x00y", &call[..], b"sb"].concat(),
+        [b"}X\x01\x00\x00\x00y", &call[..], b"s"].concat(),
+    ] {
+        assert_says(&cheap_refusal(with(value)), &["os.system", "state dict"]);
+    }
+}
+
 #[test]
 fn every_other_opcode_is_refused_by_its_number() {
-    let known = b"\x80.(N\x88\x89JKM\x8aX)t\x85\x86\x87}sucRbQhjqr";
+    let known = b"\x80\x95.(01N\x88\x89JKM\x8aGX\x8c\x8dBC\x8e\x96)t\x85\x86\x87]ae\x8f\x90\x91}suc\x93R\x81bQhjqr\x94";
     let mut refused = 0;
     for opcode in (0..=255u8).filter(|opcode| !known.contains(opcode)) {
         let message = cheap_refusal(with_pickle(pickle_with(&[opcode])));
@@ -40,13 +71,13 @@ fn every_other_opcode_is_refused_by_its_number() {
         refused += 1;
     }
     assert_eq!(refused, 256 - known.len());
-    // INST, OBJ, NEWOBJ, EXT1 and STACK_GLOBAL among them, the other ways to call.
-    assert!(b"io\x81\x82\x93".iter().all(|opcode| !known.contains(opcode)));
+    // INST, OBJ, EXT1 and NEWOBJ_EX among them, the other ways to call.
+    assert!(b"io\x82\x92".iter().all(|opcode| !known.contains(opcode)));
 }
 
 #[test]
 fn other_protocols_are_refused() {
-    for version in [0, 1, 3, 4, 5, 255] {
+    for version in [0, 1, 6, 255] {
         let mut pickle = small_dict().pickle();
         pickle[1] = version;
         assert_says(&cheap_refusal(with_pickle(pickle)), &["protocol"]);
@@ -90,6 +121,31 @@ fn calls_with_other_arguments() {
         // What is under a mark cannot be reached.
         b"(q\x00",
         b"K\x01(\x85",
+        b"K\x01(0",
+        b"K\x01(1",
+        b"](K\x01a",
+        // Names, objects and members of what has none.
+        b"K\x01X\x01\x00\x00\x00a\x93",
+        b"X\x01\x00\x00\x00aK\x01\x93",
+        b"K\x01)\x81",
+        b"cargparse\nNamespace\n}\x81",
+        b"K\x01K\x01a",
+        b"}K\x01a",
+        b"}(K\x01e",
+        b"K\x01(K\x01\x90",
+        b"K\x01}b",
+        b"ctorch._utils\n_rebuild_parameter\n)R",
+        b"ctorch._utils\n_rebuild_parameter\n(K\x01\x88}tR",
+        // Lengths of eight bytes.
+        b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x8d\x00\x00\x00\x00\x01\x00\x00\x00",
+        b"\x8e\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x96\xff\xff\xff\xff\xff\xff\xff\x7f",
+        b"B\xff\xff\xff\xff",
+        b"C\xff",
+        b"\x8c\xff",
+        b"G\x00",
+        b"\x95\x00",
     ] {
         assert_says(&cheap_refusal(with_pickle(pickle_with(value))), &["pickle"]);
     }
@@ -125,13 +181,52 @@ fn values_that_hold_themselves() {
     assert_eq!(seen(with_pickle(itself)), Some(Vec::new()));
 }
 
+/// The names of dicts go before those of their tensors: neither many nor long ones may multiply.
+#[test]
+fn dicts_within_dicts_are_bounded() {
+    let text = |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let mut one = StateDict::new();
+    one.push("t", &[], Storage::f32(&[1.0]));
+    // Its tensor without the dict around it, to be put into others.
+    let pickle = one.pickle();
+    let start = pickle.windows(7).position(|w| w == b"ctorch.").unwrap();
+    let tensor = &pickle[start..pickle.len() - 2];
+    let within = |names: &[&str]| {
+        let mut pickle = b"\x80\x02}".to_vec();
+        for name in names {
+            pickle.extend_from_slice(&text(name));
+            pickle.push(b'}');
+        }
+        // In the memo's first slot it finds OrderedDict.
+        pickle.extend_from_slice(b"ccollections\nOrderedDict\nq\x000");
+        pickle.extend_from_slice(&[&text("t"), tensor].concat());
+        pickle.extend_from_slice(&vec![b's'; names.len() + 1]);
+        pickle.push(b'.');
+        let mut entries = one.entries();
+        entries[0].1 = pickle;
+        zip_of(&entries, CompressionMethod::Stored)
+    };
+    let names = |bytes| seen(bytes).map(|all| all.into_iter().map(|(name, ..)| name).collect::<Vec<_>>());
+    assert_eq!(names(within(&[])).unwrap(), ["t"]);
+    assert_eq!(names(within(&["a", "b", "c", "d"])).unwrap(), ["a.b.c.d.t"]);
+    cheap_refusal(within(&["a", "b", "c", "d", "e"]));
+    cheap_refusal(within(&vec!["a"; 10_000]));
+    let long = "n".repeat(limits::NAME);
+    assert_says(&cheap_refusal(within(&[&long])), &["name"]);
+    assert_says(&cheap_refusal(within(&[&format!("{long}n")])), &["dict without tensors"]);
+}
+
 #[test]
 fn deep_and_long_pickles() {
     let deep = [b"\x80\x02".to_vec(), vec![b'('; 900_000], vec![b't'; 100_000], b".".to_vec()].concat();
     let nested = [b"\x80\x02)".to_vec(), vec![0x85; 900_000], b".".to_vec()].concat();
     let wide = [b"\x80\x02(".to_vec(), vec![b'N'; 900_000], b"t.".to_vec()].concat();
+    let memos = [b"\x80\x04N".to_vec(), vec![0x94; 1_000_000], b".".to_vec()].concat();
+    let lists = [b"\x80\x02".to_vec(), vec![b']'; 500_000], vec![b'a'; 499_999], b".".to_vec()].concat();
+    let dicts = [b"\x80\x02}".to_vec(), b"X\0\0\0\0}".repeat(100_000), vec![b's'; 100_000], b".".to_vec()].concat();
+    let names = [b"\x80\x02".to_vec(), b"c\n\n".repeat(250_000), b".".to_vec()].concat();
     let calls = [b"\x80\x02".to_vec(), b"ccollections\nOrderedDict\n)R".repeat(30_000), b".".to_vec()].concat();
-    for pickle in [deep, nested, wide, calls] {
+    for pickle in [deep, nested, wide, memos, lists, dicts, names, calls] {
         let (message, peak) = peak_of(|| refusal(with_pickle(pickle)));
         assert!(peak < 128 << 20, "{peak} bytes for: {message}");
     }

@@ -2,8 +2,8 @@
 
 use futures_lite::future::block_on;
 use tinysam::Result;
+use tinysam::export::Rle;
 use tinysam::image::Image;
-use tinysam::mask::Rle;
 use tinysam::segment::{Batch, EverythingOptions, Mask, Prompt, Sam, TracedPrompt};
 
 use crate::everything::{Config, RunMask};
@@ -46,15 +46,14 @@ pub fn everything(sam: &Sam, image: &Image, golden: &Everything) -> Result<Repor
 }
 
 fn options(config: &Config) -> EverythingOptions {
-    EverythingOptions {
-        points_per_side: config.points_per_side,
-        pred_iou_thresh: config.pred_iou_thresh as f32,
-        stability_score_thresh: config.stability_score_thresh as f32,
-        stability_score_offset: config.stability_score_offset as f32,
-        high_score_thresh: config.high_score_thresh as f32,
-        box_nms_thresh: config.box_nms_thresh as f32,
-        min_mask_region_area: 0,
-    }
+    let mut options = EverythingOptions::default();
+    options.points_per_side = config.points_per_side;
+    options.pred_iou_thresh = config.pred_iou_thresh as f32;
+    options.stability_score_thresh = config.stability_score_thresh as f32;
+    options.stability_score_offset = config.stability_score_offset as f32;
+    options.high_score_thresh = config.high_score_thresh as f32;
+    options.box_nms_thresh = config.box_nms_thresh as f32;
+    options
 }
 
 fn run_mask(mask: &Mask) -> RunMask {

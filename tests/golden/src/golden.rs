@@ -20,7 +20,12 @@ use crate::ordered::Ordered;
 pub enum GoldenError {
     /// A file that cannot be read.
     #[error("{path}: {source}")]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The JSON is not a golden's.
     #[error("not a golden: {0}")]
     Json(#[from] serde_json::Error),

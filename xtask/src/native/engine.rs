@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use futures_lite::future::block_on;
 use tinysam::checkpoint::{Checkpoint, Precision};
 use tinysam::image::Image;
-use tinysam::segment::{EverythingOptions, Prompt, Sam};
+use tinysam::segment::{Choice, EverythingOptions, Prompt, Sam};
 use tinysam_golden::engine;
 
 use crate::bench::{self, Measured, PICTURE, WEIGHTS};
@@ -54,11 +54,10 @@ pub fn bench(options: &bench::Options) -> Result<()> {
     let (w, h) = (image.width() as f32, image.height() as f32);
     let boxes: Vec<_> =
         (0..64).map(|i| Prompt::bbox([(i % 8) as f32 * w / 9.0, (i / 8) as f32 * h / 9.0, w / 4.0, h / 4.0])).collect();
-    let prompts = [("decode1", &boxes[..1]), ("decode64", &boxes)];
+    let prompts = [("decode1", &boxes[..1]), ("decode16", &boxes[..16]), ("decode64", &boxes)];
     for (name, prompts) in prompts {
         // With the mask at original size, as the package hands it out.
-        let decode =
-            || block_on(sam.segment(&embedding, prompts)).map(|all| all.iter().map(|a| a.best().area).sum::<u32>());
+        let decode = || block_on(sam.segment(&embedding, prompts, Choice::BEST, async |_| Ok(())));
         decode()?;
         for _ in 0..options.runs {
             let start = Instant::now();
@@ -67,13 +66,11 @@ pub fn bench(options: &bench::Options) -> Result<()> {
         }
     }
     let start = Instant::now();
-    let everything = EverythingOptions {
-        points_per_side: bench::EVERYTHING.points_per_side,
-        pred_iou_thresh: bench::EVERYTHING.pred_iou_thresh,
-        stability_score_thresh: bench::EVERYTHING.stability_score_thresh,
-        high_score_thresh: bench::EVERYTHING.high_score_thresh,
-        ..EverythingOptions::default()
-    };
+    let mut everything = EverythingOptions::default();
+    everything.points_per_side = bench::EVERYTHING.points_per_side;
+    everything.pred_iou_thresh = bench::EVERYTHING.pred_iou_thresh;
+    everything.stability_score_thresh = bench::EVERYTHING.stability_score_thresh;
+    everything.high_score_thresh = bench::EVERYTHING.high_score_thresh;
     let mut points = 0;
     block_on(sam.everything(&embedding, &everything, async |batch| {
         points = batch.done as u64;
