@@ -14,7 +14,9 @@ export default defineConfig({
   outputDir: "./test-results",
   // The engine takes a core for itself; more at a time would measure each other.
   workers: 1,
-  retries: 0,
+  // A page has time in it (a long press, a preview, a frame), and a machine that stands still for half a second fails what is
+  // right. What is wrong fails twice; what needed its second try is listed as flaky.
+  retries: 1,
   forbidOnly: true,
   timeout: 120_000,
   reporter: "list",
