@@ -15,7 +15,7 @@ use super::encoded::Encoded;
 use super::mask::{Layers, Mask};
 use super::prompts::{self, Request};
 use super::signal::Signal;
-use super::{decode, device, endpoint, fetch};
+use super::{decode, device, digest, endpoint, fetch};
 use crate::checkpoint::Checkpoint;
 use crate::image::{Image, touched};
 use crate::segment::{self, Batch, Choice, EverythingOptions, Prompt, Sam, SavedPrecision, TracedPrompt};
@@ -88,13 +88,18 @@ impl Engine {
         let bytes = fetch::weights(weights, &how, &|p| tell(p.phase, Some(p.loaded), p.total), &signal).await?;
         tell("prepare", None, None);
         signal.pause().await?;
+        // Hashed once: what was asked for is what came.
+        let sha256 = match how.sha256 {
+            Some(asked) => asked.to_ascii_lowercase(),
+            None => digest::sha256(&bytes).await,
+        };
         let built = Checkpoint::from_bytes(bytes)
-            .and_then(|checkpoint| Ok((Sam::load(&checkpoint, &found.device)?, checkpoint.sha256().to_string())));
+            .and_then(|checkpoint| Sam::load(&checkpoint.with_sha256(sha256.clone()), &found.device));
         if let (Err(Error::CheckpointInvalid(_) | Error::CheckpointMismatch(_)), Some(url)) = (&built, &url) {
             // What was kept is no checkpoint, or holds what no network can use: the next attempt shall download again.
             fetch::forget(url).await;
         }
-        let (sam, sha256) = built?;
+        let sam = built?;
         #[cfg(not(feature = "webgpu"))]
         let kernels = "simd128";
         #[cfg(feature = "webgpu")]

@@ -7,6 +7,7 @@ pub mod cache;
 mod canvas;
 pub mod decode;
 mod device;
+mod digest;
 mod encoded;
 mod endpoint;
 pub mod error;
