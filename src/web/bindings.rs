@@ -96,7 +96,7 @@ impl Engine {
         }
         let (sam, sha256) = built?;
         #[cfg(not(feature = "webgpu"))]
-        let kernels = "simd128";
+        let kernels = if found.relaxed { "relaxed-simd" } else { "simd128" };
         #[cfg(feature = "webgpu")]
         let kernels = {
             tell("warmup", None, None);

@@ -18,6 +18,8 @@ pub mod js;
 mod kernels;
 mod mask;
 mod prompts;
+#[cfg(not(feature = "webgpu"))]
+mod relaxed;
 mod rows;
 pub mod signal;
 

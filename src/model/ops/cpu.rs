@@ -21,6 +21,8 @@ mod kernel;
 mod linear;
 mod math;
 mod product;
+#[cfg(target_family = "wasm")]
+pub mod relaxed;
 
 pub use attention::{attention, window_attention};
 pub use convolution::{bottleneck, conv3x3, depthwise3x3};

@@ -207,7 +207,12 @@ fn panels([m, n, k]: [usize; 3], out: &mut [f32], stride: usize, add: bool, a: M
             // SAFETY: `a` and `out` hold `m` rows of `k` and of `n` numbers, as the caller has asserted, of which those
             // from `first` and from `column` on are meant; `b`'s slice ends with its last number. `out` is borrowed
             // mutably, so it overlaps neither.
-            unsafe { panel.multiply() };
+            unsafe {
+                #[cfg(target_family = "wasm")]
+                super::relaxed::multiply(&panel);
+                #[cfg(not(target_family = "wasm"))]
+                panel.multiply();
+            }
         }
     }
 }
