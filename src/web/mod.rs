@@ -19,7 +19,7 @@ mod kernels;
 mod mask;
 mod prompts;
 #[cfg(not(feature = "webgpu"))]
-mod relaxed;
+pub mod relaxed;
 mod rows;
 pub mod signal;
 
