@@ -9,7 +9,7 @@ use futures_lite::future::block_on;
 use tinysam::Error;
 use tinysam::checkpoint::Checkpoint;
 use tinysam::image::Image;
-use tinysam::segment::{Answer, Batch, Choice, Embedding, EverythingOptions, Prompt, Sam};
+use tinysam::segment::{Answer, Batch, Choice, Embedding, EverythingOptions, Prompt, Sam, SavedPrecision};
 use tinysam_golden::{Everything, Golden, Report, engine, fixture, formula, synth};
 
 /// The formula checkpoint of seed 0, through the loader.
@@ -97,7 +97,7 @@ fn lenient() -> EverythingOptions {
 
 #[test]
 fn everything_is_the_same_each_time() {
-    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let embedding = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
     let run = || {
         let masks = block_on(sam().everything(&embedding, &lenient(), async |_| Ok(()))).unwrap();
         masks.into_iter().map(|m| (m.score, m.stability, m.point, m.runs)).collect::<Vec<_>>()
@@ -111,7 +111,7 @@ fn everything_is_the_same_each_time() {
 
 #[test]
 fn everything_ends_between_batches_and_loses_nothing() {
-    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let embedding = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
     let mut batches = 0;
     let ended = block_on(sam().everything(&embedding, &lenient(), async |_| {
         batches += 1;
@@ -123,8 +123,31 @@ fn everything_ends_between_batches_and_loses_nothing() {
 }
 
 #[test]
+fn an_encode_ends_between_steps_and_is_the_same_with_pauses() {
+    let mut steps = 0;
+    let embedding = block_on(sam().embed(&synthetic(), 64, async || {
+        steps += 1;
+        futures_lite::future::yield_now().await;
+        Ok(())
+    }))
+    .unwrap();
+    assert!(steps >= 30, "{steps}");
+    let at_once = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
+    let [paused, at_once] = [embedding, at_once].map(|e| block_on(e.to_bytes(SavedPrecision::F32)).unwrap());
+    assert!(paused == at_once);
+
+    let mut begun = 0;
+    let ended = block_on(sam().embed(&synthetic(), 64, async || {
+        begun += 1;
+        if begun == steps / 2 { Err(Error::Aborted) } else { Ok(()) }
+    }));
+    assert_eq!(ended.err(), Some(Error::Aborted));
+    assert_eq!(begun, steps / 2);
+}
+
+#[test]
 fn many_prompts_end_between_batches() {
-    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let embedding = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
     let prompts: Vec<Prompt> = (0..40).map(|i| Prompt::bbox([i as f32, i as f32, 90.0, 70.0])).collect();
     let (mut answered, mut batches) = (0, 0);
     let ended = block_on(sam().segment(&embedding, &prompts, Choice::BEST, async |batch: &mut [Answer]| {
@@ -138,7 +161,7 @@ fn many_prompts_end_between_batches() {
 /// Of a call with one prompt they are at hand, of others they are decoded again.
 #[test]
 fn every_mask_has_its_logits() {
-    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let embedding = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
     let prompts = [Prompt::point(100.0, 200.0), Prompt::point(400.0, 300.0), Prompt::bbox([20.0, 30.0, 300.0, 200.0])];
     let together = segment(&embedding, &prompts, Choice::ALL);
     for (prompt, answer) in prompts.iter().zip(together) {
@@ -167,7 +190,7 @@ fn mobile_sam_answers_a_box_with_the_first_mask() {
     let golden = Golden::open(&fixture("goldens/golden_256_synth.json")).unwrap();
     let boxed = golden.prompts.iter().find(|(name, _)| name == "p3_box").unwrap().1.bbox.unwrap();
     let scores = &golden.tensors.iter().find(|(name, _)| name == "p3_box.iou4").unwrap().1.values;
-    let embedding = sam().embed(&synthetic(), 256).unwrap();
+    let embedding = block_on(sam().embed(&synthetic(), 256, async || Ok(()))).unwrap();
     let prompts = [Prompt::bbox(boxed), Prompt::point(300.0, 240.0)];
     let mobile = sam().clone().with_single_mask_for_boxes();
     let theirs = block_on(mobile.segment(&embedding, &prompts, Choice::BEST, async |_| Ok(()))).unwrap();
@@ -182,7 +205,7 @@ fn mobile_sam_answers_a_box_with_the_first_mask() {
 fn pictures_of_one_pixel_and_panoramas_can_be_segmented() {
     for (width, height) in [(1, 1), (640, 1), (3, 300), (2000, 20)] {
         let image = Image::from_rgb(width, height, synth::synth(width, height)).unwrap();
-        let embedding = sam().embed(&image, 64).unwrap();
+        let embedding = block_on(sam().embed(&image, 64, async || Ok(()))).unwrap();
         let answers = segment(&embedding, &[Prompt::point(0.5, 0.5)], Choice::BEST);
         assert_eq!(answers[0].best().bitmap().width(), width);
         let mut seen = (0, 0);

@@ -405,7 +405,7 @@ mod tests {
         let checkpoint = Checkpoint::from_bytes(formula::formula_safetensors(0)).unwrap();
         let sam = Sam::load(&checkpoint, &Device::flex()).unwrap();
         let image = Image::from_rgb(160, 120, synth::synth(160, 120)).unwrap();
-        let embedding = sam.embed(&image, 64).unwrap();
+        let embedding = block_on(sam.embed(&image, 64, async || Ok(()))).unwrap();
         let options = Options { pred_iou_thresh: 0.0, stability_score_thresh: 0.0, ..Options::default() };
         let points = coarse_grid(4, [0, 0, 160, 120]);
         let masks = |mut held: usize| {

@@ -101,7 +101,7 @@ impl Engine {
         }
         let sam = built?;
         #[cfg(not(feature = "webgpu"))]
-        let kernels = "simd128";
+        let kernels = if found.relaxed { "relaxed-simd" } else { "simd128" };
         #[cfg(feature = "webgpu")]
         let kernels = {
             tell("warmup", None, None);
@@ -175,7 +175,7 @@ impl Engine {
             Some(crop) => touched(crop, width, height)?,
         };
         signal.pause().await?;
-        let embedding = self.sam.embed_crop(&image, crop, size)?;
+        let embedding = self.sam.embed_crop(&image, crop, size, async || signal.step().await).await?;
         checked(self.sam.finish(&embedding).await)?;
         signal.check()?;
         Ok(self.handle(embedding, Some(image)))
@@ -249,7 +249,7 @@ impl Engine {
     /// Runs the whole network once, as small as it goes, so that the first picture does not wait for shaders.
     async fn warm_up(&self) -> Result<()> {
         let image = Image::from_rgb(64, 64, vec![127; 64 * 64 * 3])?;
-        let embedding = self.sam.embed(&image, 64)?;
+        let embedding = self.sam.embed(&image, 64, async || Ok(())).await?;
         self.sam.segment(&embedding, &[Prompt::point(32.0, 32.0)], Choice::BEST, async |_| Ok(())).await.map(drop)
     }
 }

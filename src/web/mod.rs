@@ -19,6 +19,8 @@ pub mod js;
 mod kernels;
 mod mask;
 mod prompts;
+#[cfg(not(feature = "webgpu"))]
+pub mod relaxed;
 mod rows;
 pub mod signal;
 
