@@ -4,6 +4,7 @@
 mod bench;
 mod bundle;
 mod chrome;
+mod consumers;
 mod convert;
 mod demo;
 mod docs;
@@ -58,6 +59,8 @@ enum Command {
     Convert(convert::Options),
     /// Change the sources of fal's door and count the changes that its tests notice
     Mutants(mutants::Options),
+    /// Install the tarball in every bundler and framework, build, serve and open it, and print a table
+    Consumers(consumers::Options),
     /// Work an engine hard in Chromium: hundreds of pictures, deaths, several tabs
     Soak,
 }
@@ -85,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BundleGpu(options) => bundle::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Mutants(options) => mutants::run(&options),
+        Command::Consumers(options) => consumers::run(&options),
         Command::Soak => soak::run(),
     }
 }

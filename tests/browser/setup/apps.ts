@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 import webpack from "webpack";
+import { EXAMPLES, buildExamples, builtExample } from "./examples.ts";
 
 const HERE = dirname(dirname(fileURLToPath(import.meta.url)));
 const ROOT = dirname(dirname(HERE));
@@ -46,7 +47,9 @@ export async function buildApps(folder: string) {
   // The page as its own scripts build it, which check its types, too.
   const page = ["run", "--silent", "build", "--", "--logLevel", "warn", "--emptyOutDir", "--outDir", join(folder, "www")];
   execFileSync("npm", page, { cwd: join(ROOT, "www"), stdio: "inherit" });
+  const examples = buildExamples(folder, installed, "/page/models/tinysam-photos.safetensors", "/bare/tinysam/");
   const mounts = {
+    ...Object.fromEntries(Object.keys(EXAMPLES).map((name) => [`/examples/${name}/`, builtExample(examples, name)])),
     "/vite/": vite,
     "/webpack/": bundled,
     "/esbuild/": plain,
