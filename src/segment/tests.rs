@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use futures_lite::future::block_on;
 use tinysam_golden::{formula, synth};
 
+use super::decode::Hopeful;
 use super::{Answer, Batch, Choice, Embedding, EverythingOptions, Prompt, Sam};
 use crate::checkpoint::Checkpoint;
 use crate::image::Image;
@@ -72,7 +73,7 @@ fn prompts_of_all_shapes_are_answered_as_each_alone() {
 #[test]
 fn only_what_may_be_wanted_is_upscaled() {
     let prompts = mixed();
-    let decoded = |hopeful: Option<&dyn Fn(&[f32; MASKS]) -> bool>| {
+    let decoded = |hopeful: Option<&Hopeful<'_>>| {
         let mut all = Vec::new();
         let mut batches = sam().decode(embedding(), &prompts, hopeful).unwrap();
         let mut done = 0;
