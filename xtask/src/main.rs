@@ -7,6 +7,7 @@ mod chrome;
 mod convert;
 mod demo;
 mod docs;
+mod fuzz;
 mod gpu;
 mod harness;
 mod inputs;
@@ -58,6 +59,8 @@ enum Command {
     Convert(convert::Options),
     /// Change the sources of fal's door and count the changes that its tests notice
     Mutants(mutants::Options),
+    /// Give any bytes at all to what reads files, texts and requests
+    Fuzz(fuzz::Options),
     /// Work an engine hard in Chromium: hundreds of pictures, deaths, several tabs
     Soak,
 }
@@ -85,6 +88,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::BundleGpu(options) => bundle::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Mutants(options) => mutants::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Soak => soak::run(),
     }
 }
