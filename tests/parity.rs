@@ -71,20 +71,40 @@ fn on_a_photo() {
     assert_passed(compare(sam(), "golden_1024_coffee", &coffee()));
 }
 
-/// The project's own checkpoint against the project's own PyTorch model (training/): what training makes of
-/// activations, random weights do not show.
+/// The project's own checkpoint.
+fn trained() -> &'static Sam {
+    static SAM: OnceLock<Sam> = OnceLock::new();
+    SAM.get_or_init(|| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/www/public/models/tinysam-photos.safetensors");
+        let checkpoint = Checkpoint::from_bytes(std::fs::read(path).unwrap()).unwrap();
+        Sam::load(&checkpoint, &Device::flex()).unwrap()
+    })
+}
+
+/// Against the project's own PyTorch model (training/): what training makes of activations, random weights do not show.
 #[test]
 fn on_trained_weights() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/www/public/models/tinysam-photos.safetensors");
-    let checkpoint = Checkpoint::from_bytes(std::fs::read(path).unwrap()).unwrap();
-    let trained = Sam::load(&checkpoint, &Device::flex()).unwrap();
-    assert_passed(compare(&trained, "golden_256_coffee_photos", &coffee()));
+    assert_passed(compare(trained(), "golden_256_coffee_photos", &coffee()));
 }
 
 #[test]
 fn everything_at_256_pixels() {
     let golden = Everything::open(&fixture("goldens/everything_256_synth.json")).unwrap();
     assert_passed(engine::everything(sam(), &synthetic(), &golden).unwrap());
+}
+
+/// What random weights do not show of everything, whose masks all fill their picture: boxes that overlap too much, small
+/// regions, and points at whole pixels where the picture's sides are no multiples of the grid's.
+#[test]
+fn everything_in_a_photo_with_trained_weights() {
+    let (golden, photo) = (Everything::open(&fixture("goldens/everything_256_coffee_photos.json")).unwrap(), coffee());
+    assert_eq!(golden.image, [photo.width(), photo.height()]);
+    assert_eq!(golden.image_sha256.as_deref().unwrap_or_default(), synth::image_sha256(photo.rgb()));
+    // The second half is there to be compared.
+    let config = &golden.config;
+    assert!(golden.image.iter().all(|side| !side.is_multiple_of(config.points_per_side)));
+    assert!(config.box_nms_thresh == 0.7 && config.min_mask_region_area > 0 && golden.masks.len() > 5);
+    assert_passed(engine::everything(trained(), &photo, &golden).unwrap());
 }
 
 /// Filters that let masks of the formula checkpoint through.

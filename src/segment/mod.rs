@@ -23,6 +23,8 @@ mod everything;
 mod mask;
 mod prompt;
 mod saved;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::sync::Arc;
