@@ -439,7 +439,7 @@ mod tests {
         let sam =
             Sam::load(&Checkpoint::from_bytes(formula::formula_safetensors(0)).unwrap(), &Device::flex()).unwrap();
         let image = Image::from_rgb(8, 8, synth::synth(8, 8)).unwrap();
-        let embedding = sam.embed(&image, 64).unwrap();
+        let embedding = block_on(sam.embed(&image, 64, async || Ok(()))).unwrap();
         let checkers = Bitmap::from_fn(512, 512, |x, y| (x + y) % 2 == 0);
         let mut large = mask(0.5, |_, _| true);
         large.runs = crate::mask::Runs::encode(&checkers);

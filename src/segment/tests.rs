@@ -25,7 +25,7 @@ fn embedding() -> &'static Embedding {
     static EMBEDDING: OnceLock<Embedding> = OnceLock::new();
     EMBEDDING.get_or_init(|| {
         let photo = Image::from_rgb(160, 120, synth::synth(160, 120)).unwrap();
-        sam().embed(&photo, 64).unwrap()
+        block_on(sam().embed(&photo, 64, async || Ok(()))).unwrap()
     })
 }
 
