@@ -8,12 +8,15 @@ import { BROWSERS, expect, test } from "./browsers.ts";
 /** What the first browser found, by the name of a check. */
 const first = new Map<string, unknown>();
 
-/** What a finding must be: whole numbers, words and bytes as they are, and other numbers to four decimals. */
-function near(found: unknown): unknown {
-  if (typeof found === "number") return Number.isInteger(found) ? found : expect.closeTo(found, 4);
-  if (Array.isArray(found)) return found.map(near);
+/**
+ * What a finding must be: whole numbers, words and bytes as they are, other numbers to four decimals, and a stability, which
+ * counts pixels whose logits are over a threshold, to three.
+ */
+function near(found: unknown, digits = 4): unknown {
+  if (typeof found === "number") return Number.isInteger(found) ? found : expect.closeTo(found, digits);
+  if (Array.isArray(found)) return found.map((value) => near(value));
   if (typeof found !== "object" || found === null) return found;
-  return Object.fromEntries(Object.entries(found).map(([name, value]) => [name, near(value)]));
+  return Object.fromEntries(Object.entries(found).map(([name, value]) => [name, near(value, name === "stability" ? 3 : 4)]));
 }
 
 /** Holds a browser's findings to the first one's. */
