@@ -104,7 +104,7 @@ impl TinyVit {
         Ok(TinyVit { patch_embed, stage0, stages, downsamples, neck })
     }
 
-    /// Pixels → image embedding. `pause` is awaited between any two steps, of which the longest is a twelfth of the whole;
+    /// Pixels → image embedding. `pause` is awaited between any two steps, of which the longest is a tenth of the whole;
     /// an error from it ends the work.
     ///
     /// # Shapes
