@@ -71,12 +71,13 @@ mod tests {
 
     use super::*;
 
-    const DOCUMENTS: [&str; 8] = [
+    const DOCUMENTS: [&str; 9] = [
         "README.md",
         "ARCHITECTURE.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
+        "examples/README.md",
         "training/README.md",
         "tests/fixtures/goldens/README.md",
         "www/public/models/README.md",

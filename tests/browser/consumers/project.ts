@@ -107,6 +107,10 @@ export class Project {
     const { NODE_OPTIONS: _, NODE_ENV: __, FORCE_COLOR: ___, ...inherited } = process.env;
     const env = { ...inherited, PATH, CI: "1", NEXT_TELEMETRY_DISABLED: "1", ASTRO_TELEMETRY_DISABLED: "1", NG_CLI_ANALYTICS: "false", NUXT_TELEMETRY_DISABLED: "1", ...environment };
     const child = spawn("npm", args, { cwd: this.folder, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    // It would outlive a run that is stopped.
+    const end = () => child.pid !== undefined && process.kill(-child.pid);
+    process.once("exit", end);
+    child.once("exit", () => process.off("exit", end));
     child.stdout?.pipe(words, { end: false });
     child.stderr?.pipe(words, { end: false });
     return child;
