@@ -314,6 +314,11 @@ pub(crate) mod tests {
         bitmap.set(u32::MAX, u32::MAX, true);
         assert!(!bitmap.get(3, 0) && !bitmap.get(0, 2) && !bitmap.get(u32::MAX, u32::MAX));
         assert_eq!(bitmap.area(), 6);
+        // Twice in is in, and twice out is out.
+        for (is_set, area) in [(true, 6), (true, 6), (false, 5), (false, 5), (true, 6)] {
+            bitmap.set(1, 1, is_set);
+            assert_eq!((bitmap.get(1, 1), bitmap.area()), (is_set, area));
+        }
         assert_eq!(Bitmap::new(0, 7).bbox(), [0; 4]);
     }
 
