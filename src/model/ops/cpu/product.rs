@@ -1,5 +1,5 @@
-//! Matrix products: `gemm`'s natively, which knows the machine's instruction set; in WebAssembly, for which it has no
-//! kernel that V8 has the registers for, those of `kernel.rs`.
+//! Matrix products: `gemm`'s natively, which knows the machine's instruction set; in WebAssembly those of `kernel.rs`, which
+//! are faster there.
 
 #[cfg(any(target_family = "wasm", test))]
 use super::kernel::{DEPTH, NARROW, Panel, WIDE};
