@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut names = Vec::new();
     for path in photos {
         let name = Path::new(path).file_name().and_then(|name| name.to_str()).ok_or("a photo has no name")?;
-        let embedding = sam.embed(&photo::read_png(path)?, SIDE)?;
+        let embedding = block_on(sam.embed(&photo::read_png(path)?, SIDE, async || Ok(())))?;
         fs::write(out.join(format!("{name}.tinysam")), block_on(embedding.to_bytes(SavedPrecision::F16))?)?;
         fs::copy(path, out.join(name))?;
         println!("{name}");

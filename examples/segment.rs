@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sam = Sam::load(&Checkpoint::from_bytes(fs::read(checkpoint)?)?, &Device::flex())?;
     let image = photo::read_png(path)?;
     // One embedding serves any number of prompts.
-    let embedding = sam.embed(&image, SIDE)?;
+    let embedding = block_on(sam.embed(&image, SIDE, async || Ok(())))?;
     let prompt = Prompt::point(x.parse()?, y.parse()?);
     let answers = block_on(sam.segment(&embedding, &[prompt], Choice::BEST, async |_| Ok(())))?;
     let mask = answers[0].best();

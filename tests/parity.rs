@@ -9,7 +9,7 @@ use futures_lite::future::block_on;
 use tinysam::Error;
 use tinysam::checkpoint::Checkpoint;
 use tinysam::image::Image;
-use tinysam::segment::{Answer, Batch, Choice, Embedding, EverythingOptions, Prompt, Sam};
+use tinysam::segment::{Answer, Batch, Choice, Embedding, EverythingOptions, Prompt, Sam, SavedPrecision};
 use tinysam_golden::{Everything, Golden, Report, engine, fixture, formula, synth};
 
 /// The formula checkpoint of seed 0, through the loader.
@@ -71,20 +71,40 @@ fn on_a_photo() {
     assert_passed(compare(sam(), "golden_1024_coffee", &coffee()));
 }
 
-/// The project's own checkpoint against the project's own PyTorch model (training/): what training makes of
-/// activations, random weights do not show.
+/// The project's own checkpoint.
+fn trained() -> &'static Sam {
+    static SAM: OnceLock<Sam> = OnceLock::new();
+    SAM.get_or_init(|| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/www/public/models/tinysam-photos.safetensors");
+        let checkpoint = Checkpoint::from_bytes(std::fs::read(path).unwrap()).unwrap();
+        Sam::load(&checkpoint, &Device::flex()).unwrap()
+    })
+}
+
+/// Against the project's own PyTorch model (training/): what training makes of activations, random weights do not show.
 #[test]
 fn on_trained_weights() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/www/public/models/tinysam-photos.safetensors");
-    let checkpoint = Checkpoint::from_bytes(std::fs::read(path).unwrap()).unwrap();
-    let trained = Sam::load(&checkpoint, &Device::flex()).unwrap();
-    assert_passed(compare(&trained, "golden_256_coffee_photos", &coffee()));
+    assert_passed(compare(trained(), "golden_256_coffee_photos", &coffee()));
 }
 
 #[test]
 fn everything_at_256_pixels() {
     let golden = Everything::open(&fixture("goldens/everything_256_synth.json")).unwrap();
     assert_passed(engine::everything(sam(), &synthetic(), &golden).unwrap());
+}
+
+/// What random weights do not show of everything, whose masks all fill their picture: boxes that overlap too much, small
+/// regions, and points at whole pixels where the picture's sides are no multiples of the grid's.
+#[test]
+fn everything_in_a_photo_with_trained_weights() {
+    let (golden, photo) = (Everything::open(&fixture("goldens/everything_256_coffee_photos.json")).unwrap(), coffee());
+    assert_eq!(golden.image, [photo.width(), photo.height()]);
+    assert_eq!(golden.image_sha256.as_deref().unwrap_or_default(), synth::image_sha256(photo.rgb()));
+    // The second half is there to be compared.
+    let config = &golden.config;
+    assert!(golden.image.iter().all(|side| !side.is_multiple_of(config.points_per_side)));
+    assert!(config.box_nms_thresh == 0.7 && config.min_mask_region_area > 0 && golden.masks.len() > 5);
+    assert_passed(engine::everything(trained(), &photo, &golden).unwrap());
 }
 
 /// Filters that let masks of the formula checkpoint through.
@@ -97,7 +117,7 @@ fn lenient() -> EverythingOptions {
 
 #[test]
 fn everything_is_the_same_each_time() {
-    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let embedding = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
     let run = || {
         let masks = block_on(sam().everything(&embedding, &lenient(), async |_| Ok(()))).unwrap();
         masks.into_iter().map(|m| (m.score, m.stability, m.point, m.runs)).collect::<Vec<_>>()
@@ -111,7 +131,7 @@ fn everything_is_the_same_each_time() {
 
 #[test]
 fn everything_ends_between_batches_and_loses_nothing() {
-    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let embedding = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
     let mut batches = 0;
     let ended = block_on(sam().everything(&embedding, &lenient(), async |_| {
         batches += 1;
@@ -123,8 +143,31 @@ fn everything_ends_between_batches_and_loses_nothing() {
 }
 
 #[test]
+fn an_encode_ends_between_steps_and_is_the_same_with_pauses() {
+    let mut steps = 0;
+    let embedding = block_on(sam().embed(&synthetic(), 64, async || {
+        steps += 1;
+        futures_lite::future::yield_now().await;
+        Ok(())
+    }))
+    .unwrap();
+    assert!(steps >= 30, "{steps}");
+    let at_once = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
+    let [paused, at_once] = [embedding, at_once].map(|e| block_on(e.to_bytes(SavedPrecision::F32)).unwrap());
+    assert!(paused == at_once);
+
+    let mut begun = 0;
+    let ended = block_on(sam().embed(&synthetic(), 64, async || {
+        begun += 1;
+        if begun == steps / 2 { Err(Error::Aborted) } else { Ok(()) }
+    }));
+    assert_eq!(ended.err(), Some(Error::Aborted));
+    assert_eq!(begun, steps / 2);
+}
+
+#[test]
 fn many_prompts_end_between_batches() {
-    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let embedding = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
     let prompts: Vec<Prompt> = (0..40).map(|i| Prompt::bbox([i as f32, i as f32, 90.0, 70.0])).collect();
     let (mut answered, mut batches) = (0, 0);
     let ended = block_on(sam().segment(&embedding, &prompts, Choice::BEST, async |batch: &mut [Answer]| {
@@ -138,7 +181,7 @@ fn many_prompts_end_between_batches() {
 /// Of a call with one prompt they are at hand, of others they are decoded again.
 #[test]
 fn every_mask_has_its_logits() {
-    let embedding = sam().embed(&synthetic(), 64).unwrap();
+    let embedding = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
     let prompts = [Prompt::point(100.0, 200.0), Prompt::point(400.0, 300.0), Prompt::bbox([20.0, 30.0, 300.0, 200.0])];
     let together = segment(&embedding, &prompts, Choice::ALL);
     for (prompt, answer) in prompts.iter().zip(together) {
@@ -167,7 +210,7 @@ fn mobile_sam_answers_a_box_with_the_first_mask() {
     let golden = Golden::open(&fixture("goldens/golden_256_synth.json")).unwrap();
     let boxed = golden.prompts.iter().find(|(name, _)| name == "p3_box").unwrap().1.bbox.unwrap();
     let scores = &golden.tensors.iter().find(|(name, _)| name == "p3_box.iou4").unwrap().1.values;
-    let embedding = sam().embed(&synthetic(), 256).unwrap();
+    let embedding = block_on(sam().embed(&synthetic(), 256, async || Ok(()))).unwrap();
     let prompts = [Prompt::bbox(boxed), Prompt::point(300.0, 240.0)];
     let mobile = sam().clone().with_single_mask_for_boxes();
     let theirs = block_on(mobile.segment(&embedding, &prompts, Choice::BEST, async |_| Ok(()))).unwrap();
@@ -182,7 +225,7 @@ fn mobile_sam_answers_a_box_with_the_first_mask() {
 fn pictures_of_one_pixel_and_panoramas_can_be_segmented() {
     for (width, height) in [(1, 1), (640, 1), (3, 300), (2000, 20)] {
         let image = Image::from_rgb(width, height, synth::synth(width, height)).unwrap();
-        let embedding = sam().embed(&image, 64).unwrap();
+        let embedding = block_on(sam().embed(&image, 64, async || Ok(()))).unwrap();
         let answers = segment(&embedding, &[Prompt::point(0.5, 0.5)], Choice::BEST);
         assert_eq!(answers[0].best().bitmap().width(), width);
         let mut seen = (0, 0);

@@ -89,6 +89,12 @@ impl Checkpoint {
         self.file.values(name)
     }
 
+    /// The same, with the SHA-256 that its file is known to have: a browser computes that faster.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn with_sha256(self, sha256: String) -> Self {
+        Self { sha256: sha256.into(), ..self }
+    }
+
     /// SHA-256 of the whole file, in lower-case hex. Computed when first asked for.
     pub fn sha256(&self) -> &str {
         self.sha256.get_or_init(|| sha256_hex(self.file.bytes()))

@@ -187,7 +187,7 @@ mod tests {
     /// At the size of every plan here.
     fn embedding() -> &'static Embedding {
         static EMBEDDING: OnceLock<Embedding> = OnceLock::new();
-        EMBEDDING.get_or_init(|| sam().embed(&photo(), 64).unwrap())
+        EMBEDDING.get_or_init(|| block_on(sam().embed(&photo(), 64, async || Ok(()))).unwrap())
     }
 
     fn planned(fields: Value) -> Plan {

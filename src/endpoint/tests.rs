@@ -253,6 +253,64 @@ fn lists_are_bounded() {
     assert_eq!(faults(body(json!({ "point_label": long(json!(1)) }))), [(json!(["point_label"]), "sequence_too_long")]);
 }
 
+/// The last value that is one and the first that is none, on each side.
+#[test]
+fn bounds_are_where_they_are_said_to_be() {
+    for fraction in ["confidence", "pred_iou_thresh", "stability_score_thresh"] {
+        for value in [0.0, 1.0] {
+            accepted(json!({ fraction: value }));
+        }
+        assert_eq!(faults(body(json!({ fraction: -1e-9 }))), [(json!([fraction]), "greater_than_equal")]);
+        assert_eq!(faults(body(json!({ fraction: 1.0 + 1e-9 }))), [(json!([fraction]), "less_than_equal")]);
+    }
+    for side in [4, 128] {
+        assert_eq!(accepted(json!({ "points_per_side": side })).0.points_per_side, side);
+    }
+    assert_eq!(faults(body(json!({ "points_per_side": 3 }))), [(json!(["points_per_side"]), "greater_than_equal")]);
+    assert_eq!(faults(body(json!({ "points_per_side": 132 }))), [(json!(["points_per_side"]), "less_than_equal")]);
+    for (asked, area) in [(json!(0), 0), (json!(5), 5), (json!(u64::MAX), u32::MAX)] {
+        assert_eq!(accepted(json!({ "min_mask_region_area": asked })).0.min_mask_region_area, area);
+    }
+    let many = |entry: Value| Value::Array(vec![entry; MAX_PROMPTS]);
+    let (request, _) = accepted(json!({ "point_prompt": many(json!([1, 2])), "point_label": many(json!(0)) }));
+    assert_eq!((request.points.len(), request.labels), (MAX_PROMPTS, vec![0; MAX_PROMPTS]));
+    assert_eq!(accepted(json!({ "box_prompt": many(json!([1, 2, 3, 4])) })).0.boxes.len(), MAX_PROMPTS);
+    let boxes = |width: f64, height: f64| json!({ "box_prompt": [[1, 2, width, height], [1, 1, 1, 1]] });
+    for (width, height) in [(0.0, 1.0), (1.0, 0.0), (-1.0, 1.0), (1.0, -1.0)] {
+        assert_eq!(faults(body(boxes(width, height))), [(json!(["box_prompt", 0]), "value_error")]);
+    }
+    accepted(boxes(5e-324, 5e-324));
+    // As long as it may be repeated, and as many strangers as are named.
+    let input = |length: usize| validate(&body(json!({ "size": "x".repeat(length) }))).unwrap_err().remove(0).input;
+    assert_eq!((input(100), input(101)), (Some(json!("x".repeat(100))), None));
+    let strangers = |count: usize| {
+        let fields: serde_json::Map<String, Value> = (0..count).map(|i| (format!("field_{i}"), json!(i))).collect();
+        accepted(Value::Object(fields)).1
+    };
+    assert_eq!([1, 8, 9].map(|count| strangers(count).len()), [1, 8, 9]);
+    assert!(strangers(8).iter().all(|line| line.level == Level::Warn && line.message.contains("`field_")));
+    assert!(strangers(11)[8].message.starts_with("3 more"));
+}
+
+/// A picture's edges belong to it for points, and for boxes only what is inside of them counts.
+#[test]
+fn edges_are_inside() {
+    let points = |x: f64, y: f64| plan(&accepted(json!({ "point_prompt": [[x, y], [1, 1]] })).0, 100, 50);
+    for (x, y) in [(0.0, 0.0), (100.0, 50.0), (100.0, 0.0), (0.0, 50.0)] {
+        assert!(matches!(points(x, y).unwrap().0.mode, Mode::Points { points, .. } if points.len() == 2));
+    }
+    for (x, y) in [(-0.001, 1.0), (1.0, -0.001), (100.001, 1.0), (1.0, 50.001), (50.0, 100.0)] {
+        assert_eq!(points(x, y).unwrap_err().len(), 1, "{x} {y}");
+    }
+    let boxes = |bbox: [f64; 4]| plan(&accepted(json!({ "box_prompt": [bbox] })).0, 100, 50);
+    for (bbox, clipped) in [([0.0, 0.0, 100.0, 50.0], 0), ([0.0, 0.0, 100.5, 50.0], 1), ([-1.0, 3.0, 5.0, 5.0], 1)] {
+        assert_eq!(boxes(bbox).unwrap().1.len(), clipped, "{bbox:?}");
+    }
+    for outside in [[100.0, 1.0, 5.0, 5.0], [1.0, 50.0, 5.0, 5.0], [-5.0, 1.0, 5.0, 5.0], [1.0, -5.0, 5.0, 5.0]] {
+        assert_eq!(boxes(outside).unwrap_err().len(), 1, "{outside:?}");
+    }
+}
+
 #[test]
 fn the_grid_of_everything_is_in_quarters() {
     assert_eq!(accepted(json!({ "points_per_side": 16 })).0.points_per_side, 16);
@@ -312,6 +370,7 @@ fn the_requests_own_errors_are_faults() {
         (Error::ImageUnreachable("x".into()), Some("file_download_error")),
         (Error::ImageInvalid("x".into()), Some("image_load_error")),
         (Error::ImageTooLarge { width: 20_000, height: 1 }, Some("image_too_large")),
+        (Error::PixelsProtected, Some("image_load_error")),
         (Error::DeviceLost("x".into()), None),
         (Error::OutOfMemory("x".into()), None),
         (Error::CheckpointUnreachable("x".into()), None),
@@ -319,6 +378,12 @@ fn the_requests_own_errors_are_faults() {
         let fault = Fault::of(&error);
         assert_eq!(fault.as_ref().map(|fault| fault.kind), expected);
         assert!(fault.is_none_or(|fault| loc(&fault) == json!(["image_url"])));
+    }
+    for (error, field) in
+        [(Error::PromptInvalid("x".into()), "point_prompt"), (Error::OptionInvalid("x".into()), "size")]
+    {
+        let fault = Fault::of(&error).unwrap();
+        assert_eq!((loc(&fault), fault.kind, fault.msg), (json!([field]), "value_error", error.to_string()));
     }
 }
 

@@ -145,6 +145,35 @@ pub(super) mod tests {
         }
     }
 
+    /// What a picture takes beside its file: a band of pixels, and compressed ones to the size of a chunk.
+    #[test]
+    fn bands_and_chunks_are_bounded() {
+        for (width, height) in [(700u32, 1500u32), (300_000, 3), (1, 300_000)] {
+            let mut bands = Vec::new();
+            let noise = |at: usize| ((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8;
+            let mut paint = |pixels: Range<usize>, bytes: &mut [u8]| {
+                bytes.iter_mut().zip(3 * pixels.start..).for_each(|(to, at)| *to = noise(at));
+                bands.push(pixels);
+            };
+            let file = encode(width, height, Channels::Rgb, &mut paint).unwrap();
+            let rows = (BAND / width).max(1);
+            assert_eq!(bands.len(), height.div_ceil(rows) as usize);
+            assert!(bands.iter().all(|band| band.len() <= (rows * width) as usize));
+            let mut chunks = Vec::new();
+            let mut rest = &file[8..];
+            while let [a, b, c, d, kind @ ..] = rest {
+                let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+                if kind.starts_with(b"IDAT") {
+                    chunks.push(length);
+                }
+                rest = &rest[12 + length..];
+            }
+            let (last, others) = chunks.split_last().unwrap();
+            assert!(others.len() > 2 && others.iter().all(|chunk| (CHUNK..2 * CHUNK).contains(chunk)), "{chunks:?}");
+            assert!(*last < 2 * CHUNK);
+        }
+    }
+
     #[test]
     fn a_picture_without_pixels_is_refused() {
         assert_eq!(encode(0, 0, Channels::Luma, &mut |_, _| ()).unwrap_err().code(), "internal");

@@ -296,12 +296,29 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn masks_of_one_photo_are_united() {
+        let cut = |is_set: fn(u32, u32) -> bool| Bitmap::from_fn(11, 3, is_set);
+        let mut all = cut(|x, _| x < 4);
+        all.unite(&cut(|_, y| y == 1));
+        assert_eq!(all, cut(|x, y| x < 4 || y == 1));
+        // Of another photo's nothing.
+        all.unite(&Bitmap::from_fn(3, 11, |_, _| true));
+        assert_eq!(all, cut(|x, y| x < 4 || y == 1));
+        assert_eq!(all.clone().into_bits(), all.bits());
+    }
+
+    #[test]
     fn nothing_is_outside() {
         let mut bitmap = Bitmap::from_fn(3, 2, |_, _| true);
         bitmap.set(3, 0, true);
         bitmap.set(u32::MAX, u32::MAX, true);
         assert!(!bitmap.get(3, 0) && !bitmap.get(0, 2) && !bitmap.get(u32::MAX, u32::MAX));
         assert_eq!(bitmap.area(), 6);
+        // Twice in is in, and twice out is out.
+        for (is_set, area) in [(true, 6), (true, 6), (false, 5), (false, 5), (true, 6)] {
+            bitmap.set(1, 1, is_set);
+            assert_eq!((bitmap.get(1, 1), bitmap.area()), (is_set, area));
+        }
         assert_eq!(Bitmap::new(0, 7).bbox(), [0; 4]);
     }
 

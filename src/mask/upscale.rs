@@ -213,6 +213,46 @@ pub(super) mod tests {
         }
     }
 
+    /// A blend of equal logits can exceed them by rounding: where it does, it is visited.
+    #[test]
+    fn what_rounding_lifts_over_the_cut_is_visited() {
+        let mut lifted = 0;
+        for (i, (width, height)) in (0..).zip([(300, 200), (211, 97), (640, 480), (37, 149)]) {
+            let frame = Frame::new(width, height, 64).unwrap();
+            for value in [0.3f32, 7.3, 8.499, -0.7] {
+                let value = value + 0.01 * i as f32;
+                let low_res = [value; 16 * 16];
+                let over = |logits: &[f32]| logits.iter().filter(|logit| **logit > value).count();
+                let mut visited = 0;
+                visit_rows(&low_res, &frame, value, |_, _, logits| visited += over(logits));
+                assert_eq!(visited, over(&all_rows(&low_res, &frame)));
+                lifted += visited;
+            }
+        }
+        assert!(lifted > 0);
+    }
+
+    /// The rectangle ends where no logit is a blend of what is over the cut.
+    #[test]
+    fn nothing_that_depends_on_nothing_is_visited() {
+        let frame = Frame::new(300, 200, 64).unwrap();
+        let depend = |cell: usize, resized: u32, original: u32| {
+            let taps = taps(64, resized, original);
+            let depends: Vec<usize> =
+                (0..taps.len()).filter(|at| (taps[*at].first..taps[*at].first + 3).contains(&cell)).collect();
+            (depends[0], depends.len())
+        };
+        for (column, row) in [(0, 0), (7, 4), (15, 10), (3, 9)] {
+            let mut low_res = [0.0; 16 * 16];
+            low_res[row * 16 + column] = 1.0;
+            let mut rows = Vec::new();
+            visit_rows(&low_res, &frame, 0.5, |y, x, logits| rows.push((y as usize, x as usize, logits.len())));
+            let (left, width) = depend(column, frame.resized.0, 300);
+            let (top, height) = depend(row, frame.resized.1, 200);
+            assert_eq!(rows, (top..top + height).map(|y| (y, left, width)).collect::<Vec<_>>());
+        }
+    }
+
     #[test]
     fn large_photos_and_the_largest_side() {
         for (width, height) in [(4000, 3), (2, 3001), (16_384, 160), (1, 1), (900, 1100)] {

@@ -77,17 +77,23 @@ impl TinySam {
         &self.device
     }
 
-    /// Encodes the pixels of a photo of model side `S`.
+    /// Encodes the pixels of a photo of model side `S`. `pause` is awaited between any two steps; see [`TinyVit::forward`].
     ///
     /// # Errors
-    /// `internal` if the pixels are not square.
-    pub fn encode(&self, pixels: Pixels, probe: &mut Probe) -> Result<Embedding> {
+    /// `internal` if the pixels are not square; as `pause` has them.
+    pub async fn encode(
+        &self,
+        pixels: Pixels,
+        probe: &mut Probe<'_>,
+        pause: impl AsyncFnMut() -> Result<()>,
+    ) -> Result<Embedding> {
         let [side, width] = pixels.dims();
         if side != width || !side.is_multiple_of(64) {
             return Err(Error::Internal(format!("the encoder was given {width}×{side} pixels")));
         }
         let grid = side / 16;
-        let image = self.image_encoder.forward(pixels, probe).reshape([1, grid * grid, EMBEDDING]);
+        let image = self.image_encoder.forward(pixels, probe, pause).await?;
+        let image = image.reshape([1, grid * grid, EMBEDDING]); // [1, L, 256]
         Ok(self.embedding(image, side as u32))
     }
 

@@ -104,19 +104,31 @@ impl TinyVit {
         Ok(TinyVit { patch_embed, stage0, stages, downsamples, neck })
     }
 
-    /// Pixels → image embedding.
+    /// Pixels → image embedding. `pause` is awaited between any two steps, of which the longest is a tenth of the whole;
+    /// an error from it ends the work.
     ///
     /// # Shapes
     /// Of `S` a side → `[S/16, S/16, 256]`; `S` is a multiple of 64.
-    pub fn forward(&self, pixels: Pixels, probe: &mut Probe) -> Tensor<3> {
+    ///
+    /// # Errors
+    /// As `pause` has them.
+    pub async fn forward(
+        &self,
+        pixels: Pixels,
+        probe: &mut Probe<'_>,
+        mut pause: impl AsyncFnMut() -> Result<()>,
+    ) -> Result<Tensor<3>> {
         let x = ops::embed_pixels(pixels, &self.patch_embed.0, Activation::Gelu); // [S/2, S/2, 32]
+        pause().await?;
         let mut x = ops::conv3x3(x, &self.patch_embed.1, 2, Activation::None); // [S/4, S/4, 64]
         probe.see(|| "enc.patch_embed".into(), || x.clone());
         for (j, block) in self.stage0.iter().enumerate() {
+            pause().await?;
             x = ops::bottleneck(x, block);
             probe.see(|| format!("enc.layers.0.blocks.{j}"), || x.clone());
         }
         for (i, (downsample, stage)) in self.downsamples.iter().zip(&self.stages).enumerate() {
+            pause().await?;
             x = ops::bottleneck(x, downsample); // [S/8, S/8, 128], [S/16, S/16, 160], [S/16, S/16, 320]
             probe.see(|| format!("enc.layers.{i}"), || x.clone());
             for (j, block) in stage.blocks.iter().enumerate() {
@@ -124,13 +136,16 @@ impl TinyVit {
                 if j == 0 {
                     probe.see(|| format!("{name}.attn"), || block.attention.windows(x.clone()));
                 }
-                x = block.forward(x);
+                pause().await?;
+                x = block.attend(x);
+                pause().await?;
+                x = block.think(x);
                 probe.see(|| name, || x.clone());
             }
         }
         probe.see(|| "enc.layers.3".into(), || x.clone());
         probe.see(|| "enc.pre_neck".into(), || x.clone());
-        self.neck.forward(x, probe)
+        self.neck.forward(x, probe, pause).await
     }
 }
 
@@ -148,11 +163,14 @@ impl Block {
         })
     }
 
-    /// `[H, W, C]` → `[H, W, C]`
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = self.attention.forward(x.clone(), Some(x));
-        let x = ops::depthwise3x3(x, &self.local_conv);
-        self.mlp.forward(x)
+    /// The first half: attention, its input added. `[H, W, C]` → `[H, W, C]`
+    fn attend(&self, x: Tensor<3>) -> Tensor<3> {
+        self.attention.forward(x.clone(), Some(x))
+    }
+
+    /// The second half: the convolution between neighbours, and the MLP. `[H, W, C]` → `[H, W, C]`
+    fn think(&self, x: Tensor<3>) -> Tensor<3> {
+        self.mlp.forward(ops::depthwise3x3(x, &self.local_conv))
     }
 }
 
@@ -232,17 +250,25 @@ impl Mlp {
 
 impl Neck {
     /// `[H, W, 320]` → `[H, W, 256]`
-    fn forward(&self, x: Tensor<3>, probe: &mut Probe) -> Tensor<3> {
+    async fn forward(
+        &self,
+        x: Tensor<3>,
+        probe: &mut Probe<'_>,
+        mut pause: impl AsyncFnMut() -> Result<()>,
+    ) -> Result<Tensor<3>> {
+        pause().await?;
         let x = ops::linear(x, &self.project, Activation::None, None);
         probe.see(|| "enc.neck.0".into(), || x.clone());
         let x = ops::layer_norm(x, &self.norm1, Activation::None);
         probe.see(|| "enc.neck.1".into(), || x.clone());
+        pause().await?;
         let x = ops::conv3x3(x, &self.conv, 1, Activation::None);
+        pause().await?;
         probe.see(|| "enc.neck.2".into(), || x.clone());
         // The embedding, which is kept.
         let x = ops::keeping(&x.clone(), || ops::layer_norm(x, &self.norm2, Activation::None));
         probe.see(|| "enc.neck.3".into(), || x.clone());
-        x
+        Ok(x)
     }
 }
 

@@ -70,7 +70,7 @@ impl Default for Options {
 }
 
 impl Options {
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let (side, step, most) = (self.points_per_side, Self::POINTS_STEP, Self::MAX_POINTS_PER_SIDE);
         if !(step..=most).contains(&side) || !side.is_multiple_of(step) {
             let text = format!("points_per_side {side}; it must be a multiple of {step} from {step} to {most}");
@@ -405,7 +405,7 @@ mod tests {
         let checkpoint = Checkpoint::from_bytes(formula::formula_safetensors(0)).unwrap();
         let sam = Sam::load(&checkpoint, &Device::flex()).unwrap();
         let image = Image::from_rgb(160, 120, synth::synth(160, 120)).unwrap();
-        let embedding = sam.embed(&image, 64).unwrap();
+        let embedding = block_on(sam.embed(&image, 64, async || Ok(()))).unwrap();
         let options = Options { pred_iou_thresh: 0.0, stability_score_thresh: 0.0, ..Options::default() };
         let points = coarse_grid(4, [0, 0, 160, 120]);
         let masks = |mut held: usize| {
@@ -431,6 +431,44 @@ mod tests {
                 assert!(again.area.abs_diff(held.area) <= 4, "{} {}", again.area, held.area);
             }
         }
+    }
+
+    /// Cloned masks share their runs: many of a large one cost nothing here, and count.
+    #[test]
+    fn results_are_bounded_by_what_their_pixels_take() {
+        let sam =
+            Sam::load(&Checkpoint::from_bytes(formula::formula_safetensors(0)).unwrap(), &Device::flex()).unwrap();
+        let image = Image::from_rgb(8, 8, synth::synth(8, 8)).unwrap();
+        let embedding = block_on(sam.embed(&image, 64, async || Ok(()))).unwrap();
+        let checkers = Bitmap::from_fn(512, 512, |x, y| (x + y) % 2 == 0);
+        let mut large = mask(0.5, |_, _| true);
+        large.runs = crate::mask::Runs::encode(&checkers);
+        let most = RESULTS_HELD / large.runs.bytes();
+        let results = |count: usize| {
+            let candidate =
+                |_| Candidate { mask: Some(large.clone()), ..Candidate::new(mask(0.5, |_, _| true), &mut 0) };
+            block_on(sam.masks_of(&embedding, (0..count).map(candidate).collect(), &mut async || Ok(())))
+        };
+        assert_eq!(results(most).unwrap().len(), most);
+        assert_eq!(results(most + 1).unwrap_err().code(), "out_of_memory");
+    }
+
+    #[test]
+    fn tidying_pauses_every_few_masks() {
+        let pauses = |count: usize| {
+            let mut pauses = 0;
+            let masks = (0..count).map(|_| mask(0.5, |x, _| x < 9)).collect();
+            let pause = async || {
+                pauses += 1;
+                Ok(())
+            };
+            block_on(tidied(masks, 3, 1.0, pause)).unwrap();
+            pauses
+        };
+        assert_eq!([0, 3, 4, 9].map(pauses), [0, 0, 1, 2]);
+        let ended =
+            block_on(tidied((0..4).map(|_| mask(0.5, |_, _| true)).collect(), 3, 1.0, async || Err(Error::Aborted)));
+        assert_eq!(ended.unwrap_err(), Error::Aborted);
     }
 
     #[test]
@@ -461,6 +499,20 @@ mod tests {
         // Of a part of a larger picture: the same, moved.
         let moved = fine_points(&[[110.0, 70.0]], 4, [100, 50, 40, 40], &Bitmap::new(200, 200));
         assert_eq!(moved, expected.map(|[x, y]| [x + 100.0, y + 50.0]));
+    }
+
+    /// 600 is 18.75 times 32, and 400 is 12.5 times.
+    #[test]
+    fn strides_are_whole_pixels() {
+        let points = fine_points(&[[37.5, 25.0]], 32, [0, 0, 600, 400], &Bitmap::new(600, 400));
+        assert_eq!(points.first(), Some(&[37.5 - 18.0, 25.0 - 12.0]));
+        assert_eq!(points.last(), Some(&[37.5 + 36.0, 25.0 + 24.0]));
+        assert_eq!(points.len(), 15);
+        // The last point in its row and column has none at offset 2 that is inside.
+        let last = fine_points(&[[562.5, 375.0]], 32, [0, 0, 600, 400], &Bitmap::new(600, 400));
+        assert_eq!((last.len(), last.last()), (15, Some(&[598.5, 399.0])));
+        let last = fine_points(&[[564.0, 376.0]], 32, [0, 0, 600, 400], &Bitmap::new(600, 400));
+        assert_eq!((last.len(), last.last()), (8, Some(&[582.0, 388.0])));
     }
 
     #[test]

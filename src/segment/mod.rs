@@ -9,7 +9,7 @@
 //!
 //! let device = tinysam::Device::flex();
 //! let sam = Sam::load(&Checkpoint::from_bytes(bytes)?, &device)?;
-//! let embedding = sam.embed(&image, 1024)?;
+//! let embedding = sam.embed(&image, 1024, async || Ok(())).await?;
 //! let prompts = [Prompt::point(300.0, 300.0)];
 //! let answers = sam.segment(&embedding, &prompts, Choice::BEST, async |_| Ok(())).await?;
 //! println!("{} pixels, score {}", answers[0].best().area, answers[0].best().score);
@@ -23,6 +23,8 @@ mod everything;
 mod mask;
 mod prompt;
 mod saved;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::sync::Arc;
@@ -87,14 +89,15 @@ impl Sam {
         Sam { single_for_boxes: true, ..self }
     }
 
-    /// Encodes a picture, which the network sees at `side` pixels (a multiple of 64 up to 1024).
+    /// Encodes a picture, which the network sees at `side` pixels (a multiple of 64 up to 1024). `pause` is awaited between
+    /// any two steps of the work, some thirty; an error from it ends the work.
     ///
     /// On a GPU this returns when the work is handed over, not when it is done; [`Sam::finish`] waits for it.
     ///
     /// # Errors
-    /// `option_invalid` for a side that cannot be, `image_too_large`.
-    pub fn embed(&self, image: &Image, side: u32) -> Result<Embedding> {
-        self.embed_crop(image, [0, 0, image.width(), image.height()], side)
+    /// `option_invalid` for a side that cannot be, `image_too_large`; as `pause` has them.
+    pub async fn embed(&self, image: &Image, side: u32, pause: impl AsyncFnMut() -> Result<()>) -> Result<Embedding> {
+        self.embed_crop(image, [0, 0, image.width(), image.height()], side, pause).await
     }
 
     /// Encodes a part `[x, y, width, height]` of a picture, as [`Sam::embed`] encodes the whole: what is small in a large
@@ -102,10 +105,17 @@ impl Sam {
     ///
     /// # Errors
     /// As [`Sam::embed`]; `option_invalid` for a part that is empty or not within the picture.
-    pub fn embed_crop(&self, image: &Image, crop: [u32; 4], side: u32) -> Result<Embedding> {
+    pub async fn embed_crop(
+        &self,
+        image: &Image,
+        crop: [u32; 4],
+        side: u32,
+        mut pause: impl AsyncFnMut() -> Result<()>,
+    ) -> Result<Embedding> {
         let frame = Frame::of_crop(image.width(), image.height(), crop, side)?;
         let pixels = self.pixels(&resize(image, &frame)?, &frame);
-        let model = self.model.encode(pixels, &mut Probe::off())?;
+        pause().await?;
+        let model = self.model.encode(pixels, &mut Probe::off(), pause).await?;
         Ok(Embedding { model, frame, checkpoint: self.checkpoint.clone() })
     }
 

@@ -160,7 +160,7 @@ mod tests {
 
     fn embedding() -> Embedding {
         let photo = Image::from_rgb(160, 120, synth::synth(160, 120)).unwrap();
-        sam().embed_crop(&photo, [10, 20, 100, 80], 64).unwrap()
+        block_on(sam().embed_crop(&photo, [10, 20, 100, 80], 64, async || Ok(()))).unwrap()
     }
 
     fn logits(embedding: &Embedding) -> Vec<f32> {

@@ -46,7 +46,8 @@ impl Sam {
         let planes: Vec<f32> = (0..3).flat_map(channel).collect();
         sink("input", &[1, 3, side as usize, side as usize], &planes);
         let pixels = self.pixels(&resized, &frame);
-        let model = self.model.encode(pixels, &mut Probe::on(&mut |name, x| seen.push((name, x))))?;
+        let mut see = |name, x| seen.push((name, x));
+        let model = self.model.encode(pixels, &mut Probe::on(&mut see), async || Ok(())).await?;
         for (name, x) in seen {
             show(&name, x, sink).await?;
         }

@@ -15,7 +15,7 @@ use super::encoded::Encoded;
 use super::mask::{Layers, Mask};
 use super::prompts::{self, Request};
 use super::signal::Signal;
-use super::{decode, device, endpoint, fetch};
+use super::{decode, device, digest, endpoint, fetch};
 use crate::checkpoint::Checkpoint;
 use crate::image::{Image, touched};
 use crate::segment::{self, Batch, Choice, EverythingOptions, Prompt, Sam, SavedPrecision, TracedPrompt};
@@ -88,15 +88,20 @@ impl Engine {
         let bytes = fetch::weights(weights, &how, &|p| tell(p.phase, Some(p.loaded), p.total), &signal).await?;
         tell("prepare", None, None);
         signal.pause().await?;
+        // Hashed once: what was asked for is what came.
+        let sha256 = match how.sha256 {
+            Some(asked) => asked.to_ascii_lowercase(),
+            None => digest::sha256(&bytes).await,
+        };
         let built = Checkpoint::from_bytes(bytes)
-            .and_then(|checkpoint| Ok((Sam::load(&checkpoint, &found.device)?, checkpoint.sha256().to_string())));
+            .and_then(|checkpoint| Sam::load(&checkpoint.with_sha256(sha256.clone()), &found.device));
         if let (Err(Error::CheckpointInvalid(_) | Error::CheckpointMismatch(_)), Some(url)) = (&built, &url) {
             // What was kept is no checkpoint, or holds what no network can use: the next attempt shall download again.
             fetch::forget(url).await;
         }
-        let (sam, sha256) = built?;
+        let sam = built?;
         #[cfg(not(feature = "webgpu"))]
-        let kernels = "simd128";
+        let kernels = if found.relaxed { "relaxed-simd" } else { "simd128" };
         #[cfg(feature = "webgpu")]
         let kernels = {
             tell("warmup", None, None);
@@ -170,7 +175,7 @@ impl Engine {
             Some(crop) => touched(crop, width, height)?,
         };
         signal.pause().await?;
-        let embedding = self.sam.embed_crop(&image, crop, size)?;
+        let embedding = self.sam.embed_crop(&image, crop, size, async || signal.step().await).await?;
         checked(self.sam.finish(&embedding).await)?;
         signal.check()?;
         Ok(self.handle(embedding, Some(image)))
@@ -244,7 +249,7 @@ impl Engine {
     /// Runs the whole network once, as small as it goes, so that the first picture does not wait for shaders.
     async fn warm_up(&self) -> Result<()> {
         let image = Image::from_rgb(64, 64, vec![127; 64 * 64 * 3])?;
-        let embedding = self.sam.embed(&image, 64)?;
+        let embedding = self.sam.embed(&image, 64, async || Ok(())).await?;
         self.sam.segment(&embedding, &[Prompt::point(32.0, 32.0)], Choice::BEST, async |_| Ok(())).await.map(drop)
     }
 }

@@ -16,6 +16,9 @@ pub struct Found {
     /// Whether the adapter is a program on the CPU.
     #[cfg(feature = "webgpu")]
     pub software: bool,
+    /// Whether the processor multiplies and adds in one instruction.
+    #[cfg(not(feature = "webgpu"))]
+    pub relaxed: bool,
 }
 
 /// The name of this module's device.
@@ -24,8 +27,9 @@ pub const BACKEND: &str = if cfg!(feature = "webgpu") { "webgpu" } else { "cpu" 
 /// The CPU.
 #[cfg(not(feature = "webgpu"))]
 pub async fn find(_force_software: bool) -> Result<Found> {
-    let adapter = "WebAssembly SIMD, one thread";
-    Ok(Found { device: Device::flex(), adapter: adapter.into() })
+    let relaxed = super::relaxed::link().await;
+    let adapter = if relaxed { "WebAssembly relaxed SIMD, one thread" } else { "WebAssembly SIMD, one thread" };
+    Ok(Found { device: Device::flex(), relaxed, adapter: adapter.into() })
 }
 
 /// The CPU fails by what a call returns, and in no other way.

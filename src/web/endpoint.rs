@@ -110,7 +110,7 @@ async fn served(
             // Of the same picture at another size, perhaps; nor two embeddings.
             latest.take();
             signal.pause().await?;
-            let embedding = sam.embed(&image, plan.size)?;
+            let embedding = sam.embed(&image, plan.size, async || signal.step().await).await?;
             sam.finish(&embedding).await?;
             embedding
         }

@@ -1,16 +1,16 @@
 //! Bytes from wherever a page has them: an address, a file, a response, memory.
 
 use js_sys::Uint8Array;
-use sha2::{Digest, Sha256};
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, BlobPropertyBag, Request, Response};
 
 use super::cache::{Store, Validators};
+use super::digest::sha256;
 use super::error::text;
 use super::http::{Answer, body, cancel, content_length, drain, get, is_own, request, send};
 use super::js::tag;
 use super::signal::Signal;
-use crate::checkpoint::{hex, limits};
+use crate::checkpoint::limits;
 use crate::{Error, Result};
 
 /// The longest checkpoint that is read; TinySAM's has 41 MB.
@@ -54,7 +54,7 @@ pub struct Progress {
 
 /// A checkpoint's bytes from a URL, a `Blob` or `File`, a `Response`, a `Uint8Array` or an `ArrayBuffer`.
 ///
-/// Streams straight into the returned vector; the hash is computed on the way. Only downloads from http(s)
+/// Streams straight into the returned vector. Only downloads from http(s)
 /// addresses are cached. A cached entry that cannot be read, has another hash, or of which the server has another
 /// version, is replaced.
 ///
@@ -79,14 +79,14 @@ pub async fn weights(
             let blob: Blob = source.unchecked_into();
             let mut bytes = Gather::new("verify", Some(blob.size() as u64), wanted, progress)?;
             drain(&blob.stream(), signal, Error::CheckpointUnreachable, |chunk| bytes.push(chunk)).await?;
-            bytes.finish()
+            bytes.finish().await
         }
         "Response" => {
             let response: Response = source.unchecked_into();
             read(&response, "download", wanted, progress, signal).await
         }
-        "Uint8Array" => in_memory(source.unchecked_ref(), wanted, progress),
-        "ArrayBuffer" => in_memory(&Uint8Array::new(&source), wanted, progress),
+        "Uint8Array" => in_memory(source.unchecked_ref(), wanted, progress).await,
+        "ArrayBuffer" => in_memory(&Uint8Array::new(&source), wanted, progress).await,
         _ => Err(Error::OptionInvalid(
             "weights must be a URL, a File, a Blob, a Response, a Uint8Array or an ArrayBuffer".into(),
         )),
@@ -217,19 +217,19 @@ async fn read(
     if let Some(body) = body {
         drain(&body, signal, Error::CheckpointUnreachable, |chunk| bytes.push(chunk)).await?;
     }
-    bytes.finish()
+    bytes.finish().await
 }
 
-fn in_memory(source: &Uint8Array, wanted: Option<&str>, progress: &dyn Fn(Progress)) -> Result<Vec<u8>> {
+async fn in_memory(source: &Uint8Array, wanted: Option<&str>, progress: &dyn Fn(Progress)) -> Result<Vec<u8>> {
     let mut bytes = Gather::new("verify", Some(u64::from(source.length())), wanted, progress)?;
     bytes.push(source)?;
-    bytes.finish()
+    bytes.finish().await
 }
 
 /// A checkpoint's bytes as they arrive.
 struct Gather<'a> {
     bytes: Vec<u8>,
-    hash: Option<(Sha256, &'a str)>,
+    wanted: Option<&'a str>,
     phase: &'static str,
     total: Option<u64>,
     told: u64,
@@ -243,8 +243,7 @@ impl<'a> Gather<'a> {
         wanted: Option<&'a str>,
         progress: &'a dyn Fn(Progress),
     ) -> Result<Self> {
-        let hash = wanted.map(|wanted| (Sha256::new(), wanted));
-        let mut gather = Self { bytes: Vec::new(), hash, phase, total, told: 0, progress };
+        let mut gather = Self { bytes: Vec::new(), wanted, phase, total, told: 0, progress };
         if let Some(total) = total {
             gather.make_room(total)?;
         }
@@ -273,11 +272,7 @@ impl<'a> Gather<'a> {
         let end = start as u64 + u64::from(chunk.length());
         self.make_room(end)?;
         self.bytes.resize(end as usize, 0);
-        let target = &mut self.bytes[start..];
-        chunk.copy_to(target);
-        if let Some((hash, _)) = &mut self.hash {
-            hash.update(target);
-        }
+        chunk.copy_to(&mut self.bytes[start..]);
         if end - self.told >= PROGRESS_STEP {
             self.tell();
         }
@@ -292,9 +287,9 @@ impl<'a> Gather<'a> {
         (self.progress)(Progress { phase: self.phase, loaded, total: self.total });
     }
 
-    fn finish(mut self) -> Result<Vec<u8>> {
-        if let Some((hash, wanted)) = self.hash.take() {
-            let actual = hex(&hash.finalize());
+    async fn finish(mut self) -> Result<Vec<u8>> {
+        if let Some(wanted) = self.wanted {
+            let actual = sha256(&self.bytes).await;
             if actual != wanted {
                 return Err(Error::CheckpointHash { expected: wanted.into(), actual });
             }

@@ -7,6 +7,7 @@ pub mod cache;
 mod canvas;
 pub mod decode;
 mod device;
+mod digest;
 mod encoded;
 mod endpoint;
 pub mod error;
@@ -18,6 +19,8 @@ pub mod js;
 mod kernels;
 mod mask;
 mod prompts;
+#[cfg(not(feature = "webgpu"))]
+pub mod relaxed;
 mod rows;
 pub mod signal;
 

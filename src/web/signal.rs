@@ -88,6 +88,14 @@ impl Signal {
         channel.port1().close();
         waited
     }
+
+    /// Between two steps of an encode: as [`Signal::pause`], where a step is work and not only an order to a GPU.
+    ///
+    /// # Errors
+    /// [`Error::Aborted`] if the caller asked to stop.
+    pub async fn step(&self) -> Result<()> {
+        if cfg!(feature = "webgpu") { self.check() } else { self.pause().await }
+    }
 }
 
 impl Default for Signal {

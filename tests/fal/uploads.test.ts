@@ -202,6 +202,18 @@ test("a failed upload is an error that says so, is not tried again by the caller
   }
 });
 
+test("where another endpoint cannot be reached after an upload, the error is the network's own", async (test) => {
+  const { own, client, standIn } = await world(test);
+  for (const make of [own, client]) {
+    const caller = make(keyed);
+    const image_url = await caller.storage.upload(photo());
+    standIn.fault({ on: ({ url }) => url.includes(OTHER), with: "cut", times: 10 });
+    const error = await failing(caller.run(OTHER, { input: { image_url } }));
+    assert.equal(error.name, "TypeError");
+    assert.equal(standIn.files.size > 0, true);
+  }
+});
+
 test("another client's stream by a token: the file goes the way that its upload came", async (test) => {
   const { client, standIn } = await world(test);
   const proxied = client({ proxyUrl: { url: standIn.proxyUrl, when: "always" } });
@@ -283,6 +295,8 @@ test("files of an input are let go with their request; only where they are at fa
   const held = (engine.runs[0]!.input as { image_url: string; mask: string }).mask;
   assert.match(held, /tinysam\.invalid/);
   assert.equal((await router(held)).status, 404);
+  await spied.run(ENDPOINT, { input: { image_url: photo(), mask: photo("of no use") } });
+  assert.equal((await router((engine.runs[1]!.input as { mask: string }).mask)).status, 404);
 
   // A busy endpoint is asked again by its client, which names the same file.
   standIn.fault({ on: ({ url }) => url.includes(OTHER), with: 503 });

@@ -4,6 +4,7 @@
 mod cache;
 mod js;
 mod pictures;
+mod products;
 mod weights;
 
 use tinysam::web::signal::Signal;

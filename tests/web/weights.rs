@@ -102,6 +102,23 @@ async fn the_hash_is_checked() {
 }
 
 #[wasm_bindgen_test]
+async fn the_hash_is_checked_where_the_browser_computes_none() {
+    for digest in ["undefined", "() => { throw 1 }", "async () => { throw 1 }"] {
+        let subtle = match digest {
+            "undefined" => "undefined".into(),
+            digest => format!("Object.assign(Object.create(SubtleCrypto.prototype), {{ digest: {digest} }})"),
+        };
+        eval(&format!("Object.defineProperty(crypto, 'subtle', {{ value: {subtle}, configurable: true }})"));
+        let source = || eval("new Uint8Array([1, 2, 3])");
+        let right = weights(source(), &with_hash(HASH), &|_| (), &Signal::default()).await;
+        let wrong = weights(source(), &with_hash(&"0".repeat(64)), &|_| (), &Signal::default()).await;
+        eval("delete crypto.subtle");
+        assert_eq!(right, Ok(vec![1, 2, 3]), "{digest}");
+        assert_eq!(wrong, Err(Error::CheckpointHash { expected: "0".repeat(64), actual: HASH.into() }), "{digest}");
+    }
+}
+
+#[wasm_bindgen_test]
 async fn other_sources_are_refused() {
     for source in ["undefined", "null", "3", "{}", "[1, 2, 3]", "new Float32Array(3)", "new URL('http://a.b')"] {
         assert_eq!(load(eval(source)).await.unwrap_err().code(), "option_invalid", "{source}");

@@ -75,6 +75,18 @@ def parser() -> argparse.ArgumentParser:
     golden.add_argument("--side", type=int, default=256)
     golden.set_defaults(call=_golden)
 
+    everything = verbs.add_parser("everything", help="write what this implementation finds in a whole picture, as a golden")
+    everything.add_argument("weights", type=Path, help=WEIGHTS)
+    everything.add_argument("photo", type=Path)
+    everything.add_argument("to", type=Path, help=".json")
+    everything.add_argument("--side", type=int, default=256)
+    everything.add_argument("--points-per-side", type=int, default=32, help="a multiple of 4")
+    everything.add_argument("--pred-iou", type=float, default=0.88, help="the least predicted IoU")
+    everything.add_argument("--stability", type=float, default=0.95, help="the least stability score")
+    everything.add_argument("--confident", type=float, default=8.5, help="logits over it are confident")
+    everything.add_argument("--regions", type=int, default=0, help="islands and holes of fewer pixels are removed")
+    everything.set_defaults(call=_everything)
+
     photos = verbs.add_parser("photos", help="compare a folder with the manifest of the photographs")
     photos.add_argument("folder", type=Path)
     photos.set_defaults(call=_photos)
@@ -179,6 +191,20 @@ def _golden(weights: Path, photo: Path, prompts: Path, to: Path, side: int) -> N
     from .golden import write
 
     write(open_weights(weights), open_rgb(photo), side, json.loads(prompts.read_text())["prompts"], photo.stem, to)
+
+
+def _everything(weights: Path, photo: Path, to: Path, side: int, **settings) -> None:
+    from .everything import Config, write
+    from .export import open_weights
+    from .frame import open_rgb
+
+    names = {
+        "points_per_side": "points_per_side", "pred_iou": "pred_iou_thresh", "stability": "stability_score_thresh",
+        "confident": "high_score_thresh", "regions": "min_mask_region_area",
+    }  # fmt: skip
+    config = Config(**{names[name]: value for name, value in settings.items()})
+    nearest = write(open_weights(weights), open_rgb(photo), side, config, photo.stem, to)
+    print(json.dumps({"nearest to another outcome": nearest.distances}, indent=1))
 
 
 def _photos(folder: Path) -> None:

@@ -8,6 +8,7 @@ mod consumers;
 mod convert;
 mod demo;
 mod docs;
+mod fuzz;
 mod gpu;
 mod harness;
 mod inputs;
@@ -61,6 +62,8 @@ enum Command {
     Mutants(mutants::Options),
     /// Install the tarball in every bundler and framework, build, serve and open it, and print a table
     Consumers(consumers::Options),
+    /// Give any bytes at all to what reads files, texts and requests
+    Fuzz(fuzz::Options),
     /// Work an engine hard in Chromium: hundreds of pictures, deaths, several tabs
     Soak,
 }
@@ -89,6 +92,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Convert(options) => convert::run(&options),
         Command::Mutants(options) => mutants::run(&options),
         Command::Consumers(options) => consumers::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Soak => soak::run(),
     }
 }

@@ -119,6 +119,11 @@ impl Module {
 
 /// Both modules and the TypeScript around them.
 pub fn package() -> Result<()> {
+    if !shell::target().join("wasm32-unknown-unknown").join(Module::WebGpu.profile()).is_dir() {
+        shell::say(
+            "Two modules of WebAssembly are compiled now. The first time takes 7 minutes on two cores; later ones, seconds.",
+        );
+    }
     Module::Cpu.build()?;
     Module::WebGpu.build()?;
     npm::install("pkg")?;

@@ -113,9 +113,10 @@ mod tests {
     /// What documents name as code: paths in the repository's folders exist, and `cargo xtask`'s verbs are verbs.
     #[test]
     fn named_paths_and_commands_exist() {
-        const FOLDERS: [&str; 9] = [".cargo", ".ci", ".github", "pkg", "src", "tests", "training", "www", "xtask"];
+        const FOLDERS: [&str; 10] =
+            [".cargo", ".ci", ".github", "fuzz", "pkg", "src", "tests", "training", "www", "xtask"];
         // Built or downloaded, so not there in a fresh clone.
-        const MADE: [&str; 4] = ["pkg/dist", "pkg/README.md", "pkg/node_modules", "www/dist"];
+        const MADE: [&str; 5] = ["fuzz/artifacts", "pkg/dist", "pkg/README.md", "pkg/node_modules", "www/dist"];
         let known = crate::Arguments::command();
         let verbs: Vec<&str> = known.get_subcommands().map(clap::Command::get_name).collect();
         for document in DOCUMENTS.iter().filter(|path| !path.contains('/')) {

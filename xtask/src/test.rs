@@ -13,12 +13,11 @@ use crate::{chrome, gpu, modules, npm, pack, shell, tools, verify};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 16] = [
     ("formatting", formatting),
     ("clippy, native", clippy_native),
     ("clippy, wasm", clippy_wasm),
-    ("tests, native", native),
-    ("kernels on a GPU, native", kernels),
+    ("tests, native, and kernels on a GPU", native),
     ("package build", modules::package),
     ("calls and kernels of WebGPU, counted", gpu::counted::run),
     ("fal's protocol", fal),
@@ -76,16 +75,12 @@ fn clippy_wasm() -> Result<()> {
     Ok(())
 }
 
+/// With both backends in one build: each operation on the machine's GPU with every way to cut products, against what it
+/// means; on Chromium's software driver where that is.
 fn native() -> Result<()> {
-    shell::run(shell::cargo().args(["test", "--workspace"]))
-}
-
-/// Each operation on the machine's GPU with every way to cut products, against what it means; on Chromium's software
-/// driver where that is.
-fn kernels() -> Result<()> {
     tools::vulkan_loader()?;
     let mut test = shell::cargo();
-    test.args(["test", "-p", "tinysam", "--lib", "--features", "webgpu", "model::"]);
+    test.args(["test", "--workspace", "--features", "tinysam/webgpu"]);
     if let Some(driver) = chrome::software_gpu()? {
         test.env("VK_DRIVER_FILES", driver);
     }

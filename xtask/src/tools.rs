@@ -34,12 +34,15 @@ pub fn wasm_bindgen() -> Result<PathBuf> {
             return Ok(folder);
         }
     }
-    shell::say("wasm-bindgen is compiled once; that takes up to ten minutes");
+    shell::say("wasm-bindgen is compiled once; that takes some minutes");
     // Without --locked: the lock file of that release asks for a newer compiler feature set than it needs.
     let version = format!("={WASM_BINDGEN}");
     let install = ["install", "wasm-bindgen-cli", "--version", &version, "--root"];
     let build = root.join("build");
-    shell::run(shell::cargo().args(install).arg(&root).arg("--target-dir").arg(&build))?;
+    // It runs for seconds: optimised in full it would take longer to compile than it ever saves.
+    let mut cargo = shell::cargo();
+    cargo.args(install).arg(&root).arg("--target-dir").arg(&build).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    shell::run(&mut cargo)?;
     std::fs::remove_dir_all(&build).ok();
     Ok(ours)
 }

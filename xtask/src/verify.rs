@@ -188,5 +188,6 @@ fn settings(config: &Config) -> serde_json::Value {
         "stabilityScoreThresh": config.stability_score_thresh,
         "stabilityScoreOffset": config.stability_score_offset,
         "boxNmsThresh": config.box_nms_thresh,
+        "minMaskRegionArea": config.min_mask_region_area,
     })
 }

@@ -1,8 +1,9 @@
 //! The operations on burn-flex, fused so that a tile of rows stays in the cache from its first product to its
 //! activation, and so that no expanded feature map is ever stored whole.
 //!
-//! Products are `gemm`'s; the loops around them are written to be vectorised by the compiler, for the instruction set
-//! found at run time natively ([`pulp`]) and for SIMD128 in WebAssembly. Tiles are shared among threads natively.
+//! Products are those of [`product`](mod@product); the loops around them are written to be vectorised by the compiler, for
+//! the instruction set found at run time natively ([`pulp`]) and for SIMD128 in WebAssembly. Tiles are shared among threads
+//! natively.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
@@ -10,12 +11,18 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Activation;
 use math::gelu;
+use product::{Factor, Matrix, product};
 
 mod attention;
 mod convolution;
 mod decoder;
+#[cfg(any(target_family = "wasm", test))]
+mod kernel;
 mod linear;
 mod math;
+mod product;
+#[cfg(target_family = "wasm")]
+pub mod relaxed;
 
 pub use attention::{attention, window_attention};
 pub use convolution::{bottleneck, conv3x3, depthwise3x3};
@@ -68,58 +75,6 @@ fn for_chunks(out: &mut [f32], size: usize, body: impl Fn(usize, &mut [f32]) + S
     }
     #[cfg(target_family = "wasm")]
     out.chunks_mut(size).enumerate().for_each(|(i, chunk)| body(i, chunk));
-}
-
-/// A matrix within a slice: how far its next row and its next column are.
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    data: &'a [f32],
-    row: usize,
-    column: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// Row after row, `row` floats apart.
-    fn rows(data: &'a [f32], row: usize) -> Self {
-        Matrix { data, row, column: 1 }
-    }
-    fn transposed(self) -> Self {
-        Matrix { row: self.column, column: self.row, ..self }
-    }
-    fn holds(&self, rows: usize, columns: usize) -> bool {
-        rows == 0 || columns == 0 || (rows - 1) * self.row + (columns - 1) * self.column < self.data.len()
-    }
-}
-
-/// `out = [out +] scale·a·b` for `a [m, k]`, `b [k, n]` and `out [m, n]` whose rows are `stride` apart.
-#[allow(clippy::too_many_arguments)] // a matrix product has this many sizes
-fn product([m, n, k]: [usize; 3], out: &mut [f32], stride: usize, add: bool, a: Matrix, b: Matrix, scale: f32) {
-    assert!(Matrix::rows(out, stride).holds(m, n) && a.holds(m, k) && b.holds(k, n));
-    // SAFETY: the assertion above keeps every element that is read or written inside its slice, and `out` is borrowed
-    // mutably, so it overlaps neither operand.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            stride as isize,
-            add,
-            a.data.as_ptr(),
-            a.column as isize,
-            a.row as isize,
-            b.data.as_ptr(),
-            b.column as isize,
-            b.row as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
 }
 
 /// `activation(rows + bias + residual)`, in place.

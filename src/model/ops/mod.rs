@@ -17,6 +17,10 @@ pub mod known;
 #[cfg(all(test, feature = "cpu"))]
 mod portable;
 
+#[cfg(all(feature = "cpu", target_family = "wasm"))]
+#[doc(hidden)]
+pub use cpu::relaxed;
+
 #[cfg(not(any(feature = "cpu", feature = "webgpu")))]
 compile_error!("choose a device: the feature `cpu` (burn-flex) or `webgpu` (burn-wgpu)");
 

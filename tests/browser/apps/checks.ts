@@ -37,7 +37,7 @@ async function told(mask: tinysam.Mask) {
     polygons: await digest(Float32Array.from(polygons.flatMap(({ outline, holes }) => [outline, ...holes].flatMap((ring) => [...ring])))),
     runs: await digest(await mask.toRuns()),
     bits: await digest(await mask.toBits()),
-    logits: await digest(await mask.logits()),
+    logits: [...(await mask.logits())],
     pixels: await digest(new Uint8Array((await mask.toImageData()).data)),
     png: [await digest(await mask.toBlob()), await digest(await mask.toBlob("cutout")), await digest(await mask.toBlob("overlay"))],
   };

@@ -31,7 +31,8 @@ export function buildExamples(folder: string, installed: string, weights: string
   const { version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as { version: string };
   replace(join(examples, "html/index.html"), `https://cdn.jsdelivr.net/npm/tinysam@${version}/dist/`, cdn);
   const npm = (...args: string[]) => execFileSync("npm", args, { cwd: examples, stdio: ["ignore", "ignore", "inherit"] });
-  npm("ci", "--silent", "--no-audit", "--no-fund");
+  // Vite has said by now that this is production, which to npm means no tools.
+  npm("ci", "--silent", "--no-audit", "--no-fund", "--include=dev");
   npm("run", "--silent", "build", "--workspaces", "--", "--logLevel", "warn");
   return examples;
 }

@@ -45,8 +45,8 @@ const given = new Set<string>();
 
 function answer(mounts: Readonly<Record<string, string>>, request: IncomingMessage, response: ServerResponse): void {
   const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://host").pathname));
-  // `/faulty/…` begins to send and then stops: `stall` waits, `cut` closes the connection.
-  const faulty = /^\/faulty\/(stall|cut)(\/.*)$/.exec(path);
+  // `/faulty/…` sends half and then: `stall` nothing, `trickle` next to nothing, `cut` closes the connection.
+  const faulty = /^\/faulty\/(stall|trickle|cut)(\/.*)$/.exec(path);
   // `/once/…` may be kept for an hour, and is there once.
   const once = /^\/once(\/.*)$/.exec(path);
   const under = /^\/under\/([a-z-]+)(\/.*)$/.exec(path);
@@ -63,8 +63,17 @@ function answer(mounts: Readonly<Record<string, string>>, request: IncomingMessa
   if (request.method === "HEAD") return void response.end();
   if (faulty === null) return void createReadStream(file).pipe(response);
   createReadStream(file, { end: Math.floor(size / 2) })
-    .on("end", () => faulty[1] === "cut" && response.destroy())
+    .on("end", () => {
+      if (faulty[1] === "cut") response.destroy();
+      if (faulty[1] === "trickle") trickle(response);
+    })
     .pipe(response, { end: false });
+}
+
+/** Enough to be heard by the engine, which takes ten seconds without a step of 256 KiB for silence. */
+function trickle(response: ServerResponse): void {
+  const more = setInterval(() => response.write(Buffer.alloc(300_000)), 5_000);
+  response.on("close", () => clearInterval(more));
 }
 
 function locate(mounts: Readonly<Record<string, string>>, path: string): string | undefined {

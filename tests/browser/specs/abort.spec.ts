@@ -89,6 +89,38 @@ test("embedding and segmenting stop: before they start, waiting, and running", a
   expect(result.waited).toBeLessThan(result.served / 4);
 });
 
+test("an encode in the page's own thread lets it live, and is stopped by it", async ({ app }) => {
+  const page = await app.open();
+  const result = await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", device: "cpu", size: 512, worker: false });
+    const photo = new ImageData(512, 512);
+    /** Turns of the page's event loop until `work` is done; `at` is called with the number of each. */
+    const turns = async (work: Promise<unknown>, at: (turn: number) => void = () => {}) => {
+      let [count, done] = [0, false];
+      const turn = () => {
+        if (done) return;
+        at((count += 1));
+        setTimeout(turn);
+      };
+      setTimeout(turn);
+      await work.finally(() => (done = true));
+      return count;
+    };
+    const whole = await turns(sam.embed(photo));
+    const controller = new AbortController();
+    const code = sam.embed(photo, { signal: controller.signal }).then(
+      () => "done",
+      (error) => error.code as string,
+    );
+    // What comes next begins when the engine has let go of what was stopped.
+    const stopped = await turns(sam.embed(new ImageData(64, 64), { size: 64 }), (turn) => turn === 3 && controller.abort());
+    return { whole, stopped, code: await code };
+  });
+  expect(result.code).toBe("aborted");
+  expect(result.whole).toBeGreaterThan(12);
+  expect(result.stopped).toBeLessThan(result.whole);
+});
+
 test("newest wins: waiting prompts of a pointer are superseded", async ({ app }) => {
   const page = await app.open();
   const outcomes = await page.evaluate(async () => {

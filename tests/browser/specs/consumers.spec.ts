@@ -42,9 +42,14 @@ test("Vite 7 in development, whose cache holds the scripts alone; in a cache of 
     const server = await createServer({ root, cacheDir, configFile: false, logLevel: "error", server: { host: "127.0.0.1", port: 0 } });
     try {
       await server.listen();
-      await page.goto(server.resolvedUrls?.local[0] ?? "");
-      await page.waitForFunction(() => "tinysam" in globalThis);
-      const found = await areas(page, `${address}/under/shared`).catch(String);
+      // What the server has yet to bundle it learns from the first page, which it then loads again.
+      let found: number[] | string = "";
+      await expect(async () => {
+        await page.goto(server.resolvedUrls?.local[0] ?? "");
+        await page.waitForFunction(() => "tinysam" in globalThis);
+        found = await areas(page, `${address}/under/shared`).catch(String);
+        expect(String(found)).not.toContain("navigation");
+      }).toPass();
       if (cacheDir === "cache") expect(found).toContain('optimizeDeps: { exclude: ["tinysam"] }');
       else expect(found).toEqual([expect.any(Number), expect.any(Number)]);
     } finally {

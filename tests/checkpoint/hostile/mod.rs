@@ -7,7 +7,7 @@ mod safetensors_headers;
 mod zips;
 
 use proptest::prelude::*;
-use tinysam::checkpoint::TensorFile;
+use tinysam::checkpoint::{TensorFile, limits};
 use zip::CompressionMethod;
 
 use crate::containers::small_safetensors;
@@ -105,6 +105,13 @@ fn every_prefix_of_a_safetensors() {
     let mut long = bytes;
     long.push(0);
     assert_says(&cheap_refusal(long), &["download it again"]);
+}
+
+/// By its length alone, before anything of it is looked at.
+#[test]
+fn a_file_is_bounded() {
+    assert_says(&refusal(vec![0; limits::FILE + 1]), &["268435457", "at most 268435456"]);
+    assert_says(&refusal(vec![0; limits::FILE]), &["neither"]);
 }
 
 #[test]

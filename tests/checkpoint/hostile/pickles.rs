@@ -323,6 +323,11 @@ fn names_and_numbers_of_tensors_are_bounded() {
     let mut dict = small_dict();
     dict.tensors[0].name = "n".repeat(limits::NAME + 1);
     assert_says(&cheap_refusal(dict.file()), &["name"]);
+    dict.tensors[0].name.pop();
+    assert_eq!(seen(dict.file()).unwrap()[1].0.len(), limits::NAME);
+    let mut dict = StateDict::new();
+    dict.push("axes", &[1; limits::AXES], Storage::f32(&[1.0]));
+    assert_eq!(seen(dict.file()).unwrap()[0].1, [1; limits::AXES]);
     let mut dict = StateDict::new();
     dict.storages.push(Storage::f32(&[0.0]));
     for i in 0..=limits::TENSORS {

@@ -35,7 +35,7 @@ pub fn trace(sam: &Sam, image: &Image, golden: &Golden) -> Result<Report> {
 /// # Errors
 /// As [`Sam::everything`] has them.
 pub fn everything(sam: &Sam, image: &Image, golden: &Everything) -> Result<Report> {
-    let embedding = sam.embed(image, golden.size)?;
+    let embedding = block_on(sam.embed(image, golden.size, async || Ok(())))?;
     let mut points = 0;
     let masks = block_on(sam.everything(&embedding, &options(&golden.config), async |batch: Batch<'_>| {
         points = batch.done;
@@ -53,6 +53,7 @@ fn options(config: &Config) -> EverythingOptions {
     options.stability_score_offset = config.stability_score_offset as f32;
     options.high_score_thresh = config.high_score_thresh as f32;
     options.box_nms_thresh = config.box_nms_thresh as f32;
+    options.min_mask_region_area = config.min_mask_region_area;
     options
 }
 

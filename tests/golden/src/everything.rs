@@ -16,6 +16,8 @@ pub struct Everything {
     pub size: u32,
     /// The original picture, width and height.
     pub image: [u32; 2],
+    /// SHA-256 of its RGB bytes; none in goldens of the synthetic picture.
+    pub image_sha256: Option<String>,
     /// The generator's settings.
     pub config: Config,
     /// Points in each call of the decoder.
@@ -43,6 +45,9 @@ pub struct Config {
     pub stability_score_offset: f64,
     /// Of two boxes that overlap more, the worse mask is dropped.
     pub box_nms_thresh: f64,
+    /// Islands and holes of fewer pixels are removed, and duplicates that this made; 0 leaves masks as they are.
+    #[serde(default)]
+    pub min_mask_region_area: u32,
 }
 
 /// A mask of the reference.

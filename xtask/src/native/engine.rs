@@ -40,7 +40,7 @@ pub fn bench(options: &bench::Options) -> Result<()> {
     let sam = Sam::load(&Checkpoint::from_bytes(bytes)?, &Device::flex())?;
     note("load", start);
     let encode = || {
-        let embedding = sam.embed(&image, options.size)?;
+        let embedding = block_on(sam.embed(&image, options.size, async || Ok(())))?;
         block_on(sam.finish(&embedding)).map(|()| embedding)
     };
     let start = Instant::now();

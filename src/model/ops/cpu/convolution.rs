@@ -3,13 +3,14 @@
 use burn::tensor::Tensor;
 
 use super::super::{Activation, Bottleneck, Conv3x3, Depthwise3x3};
-use super::{Floats, Matrix, activate, finish, for_chunks, product, tensor, vectorised};
+use super::{Factor, Floats, Matrix, activate, finish, for_chunks, tensor, vectorised};
 
 pub fn conv3x3(x: Tensor<3>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
     let [h, w, c] = x.dims();
     let n = conv.weight.dims()[1];
     let (out_h, out_w) = (h.div_ceil(stride), w.div_ceil(stride));
     let (x, weight, bias) = (Floats::of(&x), Floats::of(&conv.weight), Floats::of(&conv.bias));
+    let factor = Factor::new(&weight, [9 * c, n], out_h * out_w);
     let mut out = vec![0.0; out_h * out_w * n];
     for_chunks(&mut out, out_w * n, |y, out| {
         // The nine neighbours of each pixel of this row, side by side: [out_w, 9·c].
@@ -24,8 +25,7 @@ pub fn conv3x3(x: Tensor<3>, conv: &Conv3x3, stride: usize, activation: Activati
                 patch[(ky * 3 + skipped) * c..][..(last - first) * c].copy_from_slice(&source[first * c..last * c]);
             }
         }
-        let (a, b) = (Matrix::rows(&patches, 9 * c), Matrix::rows(&weight, n));
-        product([out_w, n, 9 * c], out, n, false, a, b, 1.0);
+        factor.product(out_w, out, Matrix::rows(&patches, 9 * c));
         vectorised(|| finish(out, &bias, None, activation));
     });
     tensor(out, [out_h, out_w, n])
@@ -88,6 +88,8 @@ pub fn bottleneck(x: Tensor<3>, block: &Bottleneck) -> Tensor<3> {
     let (w1, b1) = (Floats::of(&block.expand.weight), Floats::of(&block.expand.bias));
     let (w2, b2) = (Floats::of(&block.depthwise.weight), Floats::of(&block.depthwise.bias));
     let (w3, b3) = (Floats::of(&block.project.weight), Floats::of(&block.project.bias));
+    let expand = Factor::new(&w1, [c, wide], h * w);
+    let project = Factor::new(&w3, [wide, n], out_h * out_w);
 
     let mut out = vec![0.0; out_h * out_w * n];
     for_chunks(&mut out, BAND * out_w * n, |band, out| {
@@ -100,8 +102,7 @@ pub fn bottleneck(x: Tensor<3>, block: &Bottleneck) -> Tensor<3> {
             let wanted = (y * stride).saturating_sub(1)..(y * stride + 2).min(h);
             for source in wanted.start.max(expanded)..wanted.end {
                 let row = &mut ring[source % 3 * w * wide..][..w * wide];
-                let a = Matrix::rows(&x[source * w * c..][..w * c], c);
-                product([w, wide, c], row, wide, false, a, Matrix::rows(&w1, wide), 1.0);
+                expand.product(w, row, Matrix::rows(&x[source * w * c..], c));
                 vectorised(|| finish(row, &b1, None, Activation::Gelu));
             }
             expanded = wanted.end;
@@ -110,8 +111,7 @@ pub fn bottleneck(x: Tensor<3>, block: &Bottleneck) -> Tensor<3> {
                 Some(&ring[source % 3 * w * wide..][..w * wide])
             });
             vectorised(|| depthwise_row(&mut middle, rows, &w2, &b2, stride, Activation::Gelu));
-            let (a, b) = (Matrix::rows(&middle, wide), Matrix::rows(&w3, n));
-            product([out_w, n, wide], out, n, false, a, b, 1.0);
+            project.product(out_w, out, Matrix::rows(&middle, wide));
             if block.residual {
                 let residual = &x[y * w * n..][..w * n];
                 vectorised(|| finish(out, &b3, Some(residual), Activation::Gelu));

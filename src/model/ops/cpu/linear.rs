@@ -3,22 +3,26 @@
 use burn::tensor::Tensor;
 
 use super::super::{Activation, Linear, Norm};
-use super::{Floats, Matrix, TILE, activate, finish, for_chunks, product, sum, tensor, vectorised};
+use super::{Factor, Floats, Matrix, TILE, activate, finish, for_chunks, product, sum, tensor, vectorised};
+
+/// Rows of a tile at least: with fewer, the weights would be fetched from memory faster than they are used.
+const ROWS: usize = 64;
 
 pub fn linear(x: Tensor<3>, layer: &Linear, activation: Activation, residual: Option<Tensor<3>>) -> Tensor<3> {
     let [b, l, k] = x.dims();
     let n = layer.weight.dims()[1];
     let (x, weight, bias) = (Floats::of(&x), Floats::of(&layer.weight), Floats::of(&layer.bias));
     let residual = residual.map(|r| Floats::of(&r));
+    let factor = Factor::new(&weight, [k, n], b * l);
     let mut out = vec![0.0; b * l * n];
     // A tile never crosses from one batch element to the next, so that a shared residual can be indexed.
-    let rows = (TILE / n).clamp(1, l);
+    let rows = (TILE / n).max(ROWS).min(l);
     for (batch, out) in out.chunks_mut(l * n).enumerate() {
         let x = &x[batch * l * k..][..l * k];
         let residual = residual.as_ref().map(|r| &r[if r.len() == l * n { 0 } else { batch * l * n }..][..l * n]);
         for_chunks(out, rows * n, |i, out| {
             let (first, m) = (i * rows, out.len() / n);
-            product([m, n, k], out, n, false, Matrix::rows(&x[first * k..], k), Matrix::rows(&weight, n), 1.0);
+            factor.product(m, out, Matrix::rows(&x[first * k..], k));
             let residual = residual.map(|r| &r[first * n..][..m * n]);
             vectorised(|| finish(out, &bias, residual, activation));
         });

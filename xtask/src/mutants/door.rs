@@ -1,24 +1,12 @@
-//! `cargo xtask mutants`: whether the tests of fal's door would see a fault. The sources are changed in one small place
-//! at a time, and the tests run on each change: one that they let pass is shown. Not a part of the tests: it takes
-//! long.
+//! The changes of fal's door, `pkg/src/fal`, and its tests, which run on each in a copy.
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
 
+use super::Options;
 use crate::{npm, shell};
-
-#[derive(Args)]
-pub struct Options {
-    /// How many changes to try, spread over all sources; all of them, if there are fewer
-    #[arg(long, default_value_t = 200)]
-    most: usize,
-    /// Only in files with this in their names
-    #[arg(long, default_value = "")]
-    file: String,
-}
 
 const SOURCES: &str = "pkg/src/fal";
 
