@@ -12,6 +12,7 @@ use web_sys::{AbortSignal, Blob};
 
 use super::device::checked;
 use super::encoded::Encoded;
+use super::js::parse;
 use super::mask::{Layers, Mask};
 use super::prompts::{self, Request};
 use super::signal::Signal;
@@ -349,12 +350,4 @@ impl Embedding {
         Reflect::set(&message, &"total".into(), &(batch.total as f64).into())?;
         on_batch.call1(&JsValue::NULL, &message).map(drop)
     }
-}
-
-/// Reads a JavaScript object; `undefined` is an empty one.
-pub(super) fn parse<T: Default + for<'a> Deserialize<'a>>(value: JsValue, error: fn(String) -> Error) -> Result<T> {
-    if value.is_undefined() || value.is_null() {
-        return Ok(T::default());
-    }
-    serde_wasm_bindgen::from_value(value).map_err(|e| error(e.to_string()))
 }

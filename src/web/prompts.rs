@@ -4,9 +4,8 @@ use js_sys::{Array, Float32Array};
 use serde::Deserialize;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::bindings::parse;
 use super::device::checked;
-use super::js::property;
+use super::js::{parse, property};
 use super::signal::Signal;
 use crate::segment::{Choice, Embedding, Mask, Prompt, Sam};
 use crate::{Error, Result};

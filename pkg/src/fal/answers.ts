@@ -1,5 +1,5 @@
-import { Refused, type Caller } from "./remote.js";
 import type { Pending, Requests } from "./requests.js";
+import { Refused, type Caller } from "./ways.js";
 import { RETRIED, RETRYABLE, TIMEOUT_TYPE, respond, statusOf, type Outcome } from "./wire.js";
 
 /** The header that holds the status of an answer which another client would ask for again. */

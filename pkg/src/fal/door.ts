@@ -5,8 +5,8 @@ import type { EngineSettings } from "./engine.js";
 import { prepare, type Routing } from "./fallback.js";
 import type { Bounds } from "./kept.js";
 import { checkNames, type Names } from "../options.js";
-import { Refused, isConfigured, type Caller, type FalConfig } from "./remote.js";
 import { Router } from "./router.js";
+import { Refused, isConfigured, type Caller, type FalConfig } from "./ways.js";
 import { isOurs } from "./wire.js";
 
 /** What {@link Door.configure} takes. */

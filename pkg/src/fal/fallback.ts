@@ -3,8 +3,9 @@ import { OF_THE_GPU, type DeviceChoice, type DeviceKind } from "../device.js";
 import type { Backend, LocalEndpoint, LogLine, TinySamOutput } from "./endpoint.js";
 import { engineError } from "./failures.js";
 import { described, pictureOf } from "./picture.js";
-import { runOnFal, type Fallback, type Way } from "./remote.js";
+import { runOnFal } from "./remote.js";
 import { UploadFailed } from "./uploads.js";
+import type { Fallback, Way } from "./ways.js";
 import { failure, fault, type Outcome } from "./wire.js";
 
 /** Where requests run. */

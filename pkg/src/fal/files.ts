@@ -1,7 +1,7 @@
 import { Kept } from "./kept.js";
-import type { Origin } from "./remote.js";
 import { replaced } from "./strings.js";
-import { HELD, failure, newId, respond } from "./wire.js";
+import type { Origin } from "./ways.js";
+import { HELD, LIFECYCLE, failure, newId, respond } from "./wire.js";
 
 /**
  * Where a file was uploaded for real, by the way and the terms: until when its address may be used, if not for ever.
@@ -26,9 +26,6 @@ export interface Held {
 const FRESH = { count: 1000, bytes: 2 ** 30, age: Infinity };
 /** What is kept of the others. */
 const USED = { count: 1000, bytes: 2 ** 26, age: Infinity };
-
-/** The header of an upload that says how long fal is to keep it, and for whom. */
-export const LIFECYCLE = "x-fal-object-lifecycle";
 
 /**
  * fal's storage, in memory: what is uploaded stays here under an address of its own, until a request that really goes

@@ -4,9 +4,9 @@ import { serve, type Routing, type Served } from "./fallback.js";
 import type { Files } from "./files.js";
 import type { Bounds } from "./kept.js";
 import { Queue, type Entry, type Log } from "./queue.js";
-import { wayTo, type Origin, type Way } from "./remote.js";
 import { strings } from "./strings.js";
 import { GONE, publish } from "./uploads.js";
+import { wayTo, type Origin, type Way } from "./ways.js";
 import { HELD, RETRIED, TIMEOUT_TYPE, failure, newId, unreachable, type Outcome } from "./wire.js";
 
 /** What requests are served with. */

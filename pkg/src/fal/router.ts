@@ -1,9 +1,9 @@
 import { Answers } from "./answers.js";
 import { Files } from "./files.js";
-import { wayTo, type Caller, type Origin } from "./remote.js";
 import { Requests, type RequestsOptions } from "./requests.js";
 import { strings } from "./strings.js";
 import { UploadFailed, mentions, publish } from "./uploads.js";
+import { wayTo, type Caller, type Origin } from "./ways.js";
 import { HELD, TARGET_HEADER, failure, fault, isFal, isOurs, respond, route } from "./wire.js";
 
 /** What a router works with. */

@@ -1,8 +1,8 @@
 import { ApiError } from "@fal-ai/client";
 import type { Fault } from "./endpoint.js";
 import { fileOf, type Files, type Held, type Published } from "./files.js";
-import type { Way } from "./remote.js";
 import { replaced, strings } from "./strings.js";
+import type { Way } from "./ways.js";
 import { HELD, RETRIED, unreachable } from "./wire.js";
 
 /** A file of this page cannot be had, or could not be uploaded: what named it goes nowhere. */

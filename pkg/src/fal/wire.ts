@@ -6,6 +6,8 @@ export const HELD = "https://device.tinysam.invalid/files/";
 
 /** The header in which a proxied request names its real address. */
 export const TARGET_HEADER = "x-fal-target-url";
+/** The header of an upload that says how long fal is to keep it, and for whom. */
+export const LIFECYCLE = "x-fal-object-lifecycle";
 
 /** The header by which a client knows a timeout that its caller set, and so does not try again. */
 export const TIMEOUT_TYPE = "x-fal-request-timeout-type";
