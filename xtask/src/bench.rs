@@ -50,7 +50,7 @@ pub struct Options {
     pub module: Option<PathBuf>,
     /// A folder of `python -m tinysam_training onnx` with the formula checkpoint: run the CPU module and onnxruntime-web
     /// on it in turn
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     pub rival: Option<PathBuf>,
 }
 
