@@ -1,14 +1,11 @@
-// node browser.mjs JOB: runs a job in headless Chromium. Anything on the browser's console that is an error, a
-// crash or an uncaught exception fails the run.
-import { createReadStream, readFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { extname, join } from "node:path";
-import { chromium } from "playwright-core";
+// node browser.mjs JOB: runs a job in headless Chromium.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { body, inChromium, send } from "./chromium.mjs";
 import { Results } from "./results.mjs";
 
 const job = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const results = new Results(job.out);
-const TYPES = { ".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm", ".json": "application/json" };
 
 const PAGE = `<!doctype html><meta charset="utf-8"><title>tinysam harness</title><script type="module">
 const worker = new Worker("/harness/worker.mjs", { type: "module" });
@@ -28,56 +25,13 @@ function file(path) {
   return join(folder === "module" ? job.module : import.meta.dirname, name);
 }
 
-function answer(request, response) {
+async function answer(request, response) {
   const url = new URL(request.url, "http://localhost");
   if (url.pathname === "/") return response.setHeader("content-type", "text/html").end(PAGE);
   if (url.pathname === "/favicon.ico") return response.writeHead(204).end();
-  if (url.pathname === "/observe") {
-    const chunks = [];
-    request.on("data", (chunk) => chunks.push(chunk));
-    request.on("end", () => {
-      results.add(JSON.parse(decodeURIComponent(url.search.slice(1))), Buffer.concat(chunks));
-      response.end();
-    });
-    return;
-  }
-  const path = file(url.pathname);
-  if (path === undefined) return response.writeHead(404).end();
-  response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");
-  createReadStream(path)
-    .on("error", () => response.writeHead(404).end())
-    .pipe(response);
+  if (url.pathname !== "/observe") return send(file(url.pathname), response);
+  results.add(JSON.parse(decodeURIComponent(url.search.slice(1))), await body(request));
+  response.end();
 }
 
-const server = createServer(answer);
-await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-const browser = await chromium.launch({
-  executablePath: job.browser.path,
-  headless: false,
-  chromiumSandbox: false,
-  args: job.browser.flags,
-});
-const faults = [];
-let facts;
-try {
-  const page = await browser.newPage();
-  page.on("console", (message) => {
-    if (message.type() === "error") faults.push(`console: ${message.text()}`);
-    else console.error(`[${message.type()}] ${message.text()}`);
-  });
-  page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));
-  page.setDefaultTimeout(0);
-  const crashed = new Promise((_, reject) => page.on("crash", () => reject(new Error("the page crashed"))));
-  await page.goto(`http://127.0.0.1:${server.address().port}/`);
-  facts = await Promise.race([page.evaluate(() => window.finished), crashed]);
-} catch (error) {
-  faults.push(error.message);
-} finally {
-  await browser.close();
-  server.close();
-}
-if (faults.length > 0) {
-  console.error(faults.join("\n"));
-  process.exit(1);
-}
-results.finish(facts);
+results.finish(await inChromium(job.browser, answer, async (open) => (await open("/")).evaluate(() => window.finished)));

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: times, memory and sizes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::Job;
 use crate::inputs::{Picture, Weights};
 use crate::verify::On;
-use crate::{native, shell};
+use crate::{native, rival, shell};
 
 /// The picture of the goldens.
 pub const PICTURE: Picture = Picture::Synth(640, 480);
@@ -34,7 +34,7 @@ pub struct Everything {
 #[derive(clap::Args)]
 pub struct Options {
     /// What computes
-    #[arg(long)]
+    #[arg(long, default_value = "browser-cpu", conflicts_with = "rival")]
     pub on: On,
     /// The side of the model's input
     #[arg(long, default_value_t = 1024)]
@@ -45,6 +45,13 @@ pub struct Options {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// The folder of a module that is built already, of another version for instance; by default it is built
+    #[arg(long)]
+    pub module: Option<PathBuf>,
+    /// A folder of `python -m tinysam_training onnx` with the formula checkpoint: run the CPU module and onnxruntime-web
+    /// on it in turn
+    #[arg(long, value_name = "FOLDER")]
+    pub rival: Option<PathBuf>,
 }
 
 /// What was measured.
@@ -67,11 +74,14 @@ pub struct Measured {
 }
 
 pub fn run(options: &Options) -> Result<()> {
+    if let Some(models) = &options.rival {
+        return rival::run(models, options);
+    }
     let Some((module, runtime)) = options.on.harness() else {
         return native::bench(options);
     };
-    let facts = job(options.size, options.runs)?.run(module, runtime, &WEIGHTS, &PICTURE)?.facts;
-    let folder = module.folder();
+    let folder = module.built(options.module.as_deref())?;
+    let facts = job(options.size, options.runs)?.run(&folder, runtime, &WEIGHTS, &PICTURE)?.facts;
     let code = ["tinysam.js", "tinysam_bg.wasm"].map(|name| Ok((name.to_owned(), sizes(&folder.join(name))?)));
     report(
         options,
@@ -142,7 +152,7 @@ fn print_json(json: &Value) -> Result<()> {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     pub median: f64,
-    least: f64,
+    pub least: f64,
     most: f64,
 }
 

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use tinysam_golden::compare::Reduced;
 
 use crate::inputs::{self, Picture, Weights};
-use crate::modules::Module;
 use crate::{chrome, npm, shell, tools};
 
 /// What runs a module.
@@ -56,13 +55,12 @@ pub struct Finished {
 }
 
 impl Job {
-    /// Builds the module and runs this.
-    pub fn run(&self, module: Module, runtime: Runtime, weights: &Weights, picture: &Picture) -> Result<Finished> {
-        let folder = module.build()?;
+    /// Runs this with the module of a folder.
+    pub fn run(&self, module: &Path, runtime: Runtime, weights: &Weights, picture: &Picture) -> Result<Finished> {
         npm::install("tests/harness")?;
         let out = shell::cache("runs")?.join(std::process::id().to_string());
         fs::create_dir_all(&out)?;
-        let finished = self.run_in(&out, &folder, runtime, weights, picture);
+        let finished = self.run_in(&out, module, runtime, weights, picture);
         fs::remove_dir_all(&out).ok();
         finished
     }
@@ -99,7 +97,7 @@ impl Job {
 }
 
 /// A browser decodes files itself, as it does for users; everything else gets pixels.
-fn image(picture: &Picture, runtime: Runtime, out: &Path) -> Result<Value> {
+pub fn image(picture: &Picture, runtime: Runtime, out: &Path) -> Result<Value> {
     if let (Picture::File(path), Runtime::Browser) = (picture, runtime) {
         let path = path.canonicalize().with_context(|| format!("no picture at {}", path.display()))?;
         return Ok(json!({ "path": path, "encoded": true }));

@@ -19,6 +19,7 @@ mod notices;
 mod npm;
 mod pack;
 mod project;
+mod rival;
 mod shell;
 mod soak;
 mod test;

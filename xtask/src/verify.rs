@@ -118,7 +118,7 @@ pub fn conclude(report: &Report) -> Result<()> {
 
 fn trace(options: &Options, golden: &Golden, module: Module, runtime: Runtime, device: Device) -> Result<Report> {
     let mut comparer = Comparer::new(golden, device);
-    let finished = job(golden, device).run(module, runtime, &options.checkpoint, &options.image)?;
+    let finished = job(golden, device).run(&module.build()?, runtime, &options.checkpoint, &options.image)?;
     shell::say(&format!("computed by {}", finished.facts));
     for (name, tensor) in &finished.tensors {
         comparer.observe_reduced(name, tensor);
@@ -173,7 +173,7 @@ fn everything(
         everything: settings(&golden.config),
         runs: 1,
     };
-    let facts = job.run(module, runtime, &options.checkpoint, &options.image)?.facts;
+    let facts = job.run(&module.build()?, runtime, &options.checkpoint, &options.image)?.facts;
     let points = facts["points"].as_u64().context("the run told no number of points")?;
     let masks: Vec<RunMask> = serde_json::from_value(facts["masks"].clone())?;
     Ok(golden.compare(points as usize, &masks, device))

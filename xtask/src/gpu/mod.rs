@@ -4,7 +4,7 @@
 mod assembly;
 pub mod counted;
 mod null_device;
-mod onnxruntime;
+pub mod onnxruntime;
 mod run;
 mod table;
 

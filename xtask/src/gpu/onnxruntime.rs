@@ -1,7 +1,7 @@
 //! onnxruntime-web's WebGPU provider with the same model on the same null device, to compare with.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 
 use anyhow::{Context, Result};
@@ -13,7 +13,8 @@ use super::null_device::NullDevice;
 use super::run::Phase;
 use crate::{npm, shell};
 
-const FOLDER: &str = "tests/instrument";
+/// Has it, of a pinned version.
+pub const FOLDER: &str = "tests/instrument";
 
 /// What tests/instrument/onnxruntime.mjs found.
 #[derive(Deserialize)]
@@ -27,11 +28,16 @@ pub struct Facts {
     pub decode: Vec<Phase>,
 }
 
+/// The whole path of a folder that holds the exported model.
+pub fn models(folder: &Path) -> Result<PathBuf> {
+    folder.canonicalize().with_context(|| {
+        format!("no folder {}: `python -m tinysam_training onnx WEIGHTS {0}` in training/ writes it", folder.display())
+    })
+}
+
 /// Runs `encoder.onnx` and `decoder.onnx` of a folder, which `python -m tinysam_training onnx` writes.
 pub fn run(folder: &Path, options: &Options) -> Result<Facts> {
-    let folder = folder.canonicalize().with_context(|| {
-        format!("no folder {}: `python -m tinysam_training onnx WEIGHTS {0}` in training/ writes it", folder.display())
-    })?;
+    let folder = models(folder)?;
     npm::install("tests/harness")?;
     npm::install(FOLDER)?;
     let runs = shell::cache("runs")?;
