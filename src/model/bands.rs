@@ -6,6 +6,7 @@
 //! take part.
 
 use std::ops::Range;
+use std::pin::Pin;
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -65,6 +66,9 @@ pub struct Exchange {
     pub incoming: Vec<usize>,
 }
 
+/// Rows that are waited for. Boxed, as whoever encodes is not asked by type: the encoder would be compiled for each.
+pub type Arriving<'a> = Pin<Box<dyn Future<Output = Result<Vec<Vec<f32>>>> + 'a>>;
+
 /// The workers that encode one picture, as one of them sees the others.
 pub trait Neighbours {
     /// The worker's own place.
@@ -72,7 +76,7 @@ pub trait Neighbours {
 
     /// Sends rows, and gives those that came, in the order of [`Exchange::incoming`]. Awaited between any two steps, of
     /// which the longest is a tenth of the whole, also where there is nothing to exchange; an error ends the work.
-    fn exchange(&mut self, rows: Exchange) -> impl Future<Output = Result<Vec<Vec<f32>>>>;
+    fn exchange(&mut self, rows: Exchange) -> Arriving<'_>;
 }
 
 /// What a worker holds of a map `[H, W, C]`.
@@ -97,14 +101,14 @@ impl Strip {
     }
 
     /// The same map in whole windows of `unit` rows.
-    pub async fn in_windows(self, unit: usize, others: &mut impl Neighbours) -> Result<Self> {
+    pub async fn in_windows(self, unit: usize, others: &mut dyn Neighbours) -> Result<Self> {
         let height = self.height;
         let rows = self.fetch(|band| band.rows(height, unit), others).await?;
         Ok(Strip { rows, height, unit })
     }
 
     /// What a 3×3 convolution of `stride` reads for this worker's rows, and the height of its result.
-    pub async fn around(self, stride: usize, others: &mut impl Neighbours) -> Result<(Stripe, usize)> {
+    pub async fn around(self, stride: usize, others: &mut dyn Neighbours) -> Result<(Stripe, usize)> {
         let (height, band) = (self.height, others.band());
         let rows = self.fetch(|band| band.read(height, stride), others).await?;
         let (read, results) = (band.read(height, stride), band.rows(height.div_ceil(stride), 1));
@@ -114,14 +118,14 @@ impl Strip {
     }
 
     /// The whole map, on the first worker.
-    pub async fn gather(self, others: &mut impl Neighbours) -> Result<Option<Tensor<3>>> {
+    pub async fn gather(self, others: &mut dyn Neighbours) -> Result<Option<Tensor<3>>> {
         let (height, first) = (self.height, others.band().index == 0);
         let rows = self.fetch(|band| if band.index == 0 { 0..height } else { 0..0 }, others).await?;
         Ok(first.then_some(rows))
     }
 
     /// The rows that `wanted` says. Everyone knows what the others hold and want, so nobody asks.
-    async fn fetch(self, wanted: impl Fn(Band) -> Range<usize>, others: &mut impl Neighbours) -> Result<Tensor<3>> {
+    async fn fetch(self, wanted: impl Fn(Band) -> Range<usize>, others: &mut dyn Neighbours) -> Result<Tensor<3>> {
         let held = |band: Band| band.rows(self.height, self.unit);
         let me = others.band();
         let (mine, want) = (held(me), wanted(me));

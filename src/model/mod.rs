@@ -19,7 +19,7 @@ use burn::tensor::{Device, Tensor};
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Result};
 
-pub use bands::{Band, Exchange, Neighbours};
+pub use bands::{Arriving, Band, Exchange, Neighbours};
 pub use mask_decoder::{Attended, ImageTokens, MASKS, MaskDecoder, scores};
 pub use ops::{Pixels, finished};
 pub use probe::Probe;
@@ -88,7 +88,7 @@ impl TinySam {
         &self,
         pixels: Pixels,
         probe: &mut Probe<'_>,
-        others: &mut impl Neighbours,
+        others: &mut dyn Neighbours,
     ) -> Result<Option<Embedding>> {
         let side = pixels.side();
         if !side.is_multiple_of(64) {

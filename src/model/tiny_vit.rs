@@ -119,7 +119,7 @@ impl TinyVit {
         &self,
         pixels: Pixels,
         probe: &mut Probe<'_>,
-        others: &mut impl Neighbours,
+        others: &mut dyn Neighbours,
     ) -> Result<Option<Tensor<3>>> {
         let half = pixels.side() / 2;
         let x = ops::embed_pixels(pixels, &self.patch_embed.0, Activation::Gelu); // [S/2, S/2, 32]
@@ -255,12 +255,7 @@ impl Mlp {
 
 impl Neck {
     /// `[H, W, 320]` → `[H, W, 256]`, whole, on the first worker.
-    async fn forward(
-        &self,
-        x: Strip,
-        probe: &mut Probe<'_>,
-        others: &mut impl Neighbours,
-    ) -> Result<Option<Tensor<3>>> {
+    async fn forward(&self, x: Strip, probe: &mut Probe<'_>, others: &mut dyn Neighbours) -> Result<Option<Tensor<3>>> {
         let x = x.map(|x| ops::linear(x, &self.project, Activation::None, None));
         probe.see(|| "enc.neck.0".into(), || x.rows.clone());
         let x = x.map(|x| ops::layer_norm(x, &self.norm1, Activation::None));

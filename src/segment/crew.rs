@@ -7,7 +7,7 @@ use std::task::Poll;
 use super::decode::Batch;
 use super::{Embedding, Sam};
 use crate::image::normalise_and_pad;
-use crate::model::{self, Band, Exchange, Neighbours, Pixels, Probe};
+use crate::model::{self, Arriving, Band, Exchange, Neighbours, Pixels, Probe};
 use crate::{Error, Result};
 
 /// Work that goes on elsewhere.
@@ -88,12 +88,14 @@ impl<F: AsyncFnMut() -> Result<()>> Neighbours for Others<'_, F> {
         self.band
     }
 
-    async fn exchange(&mut self, rows: Exchange) -> Result<Vec<Vec<f32>>> {
-        (self.pause)().await?;
-        match self.crew {
-            Some(crew) => crew.exchange(rows).await,
-            None => Ok(Vec::new()),
-        }
+    fn exchange(&mut self, rows: Exchange) -> Arriving<'_> {
+        Box::pin(async {
+            (self.pause)().await?;
+            match self.crew {
+                Some(crew) => crew.exchange(rows).await,
+                None => Ok(Vec::new()),
+            }
+        })
     }
 }
 
@@ -145,7 +147,7 @@ impl Sam {
     ///
     /// # Errors
     /// `internal` for a part that cannot be; as [`Neighbours::exchange`] has them.
-    pub async fn encode_part(&self, part: &Part, others: &mut impl Neighbours) -> Result<()> {
+    pub async fn encode_part(&self, part: &Part, others: &mut dyn Neighbours) -> Result<()> {
         if part.index >= part.count || part.count > Band::most(part.side) {
             return Err(Error::Internal(format!("part {} of {} cannot be", part.index, part.count)));
         }
@@ -217,13 +219,13 @@ mod tests {
             self.band
         }
 
-        async fn exchange(&mut self, rows: Exchange) -> Result<Vec<Vec<f32>>> {
+        fn exchange(&mut self, rows: Exchange) -> Arriving<'_> {
             let (me, step) = (self.band.index, self.step);
             self.step += 1;
             for (to, rows) in rows.outgoing {
                 self.mail.borrow_mut().insert((me, to, step), rows);
             }
-            poll_fn(|context| {
+            Box::pin(poll_fn(move |context| {
                 let mut mail = self.mail.borrow_mut();
                 if rows.incoming.iter().all(|from| mail.contains_key(&(*from, me, step))) {
                     let came = rows.incoming.iter().map(|from| mail.remove(&(*from, me, step)).unwrap());
@@ -231,8 +233,7 @@ mod tests {
                 }
                 context.waker().wake_by_ref();
                 Poll::Pending
-            })
-            .await
+            }))
         }
     }
 

@@ -12,7 +12,7 @@ use super::error::text;
 use super::js::property;
 use super::signal::Signal;
 use crate::checkpoint::Checkpoint;
-use crate::model::{self, Band, Exchange, Neighbours};
+use crate::model::{self, Arriving, Band, Exchange, Neighbours};
 use crate::segment::{Crew, DecodedBatch, Part, Sam, Task};
 use crate::{Error, Result};
 
@@ -105,8 +105,7 @@ impl Crew for Mates {
     }
 
     fn exchange(&self, rows: Exchange) -> Task<'_, Vec<Vec<f32>>> {
-        let came = Mates::exchange(self, outgoing(&rows), incoming(&rows));
-        Box::pin(async move { arrived(came).await })
+        Box::pin(arrived(Mates::exchange(self, outgoing(&rows), incoming(&rows))))
     }
 
     fn end(&self) {
@@ -142,8 +141,8 @@ impl Neighbours for Taking<'_> {
         self.band
     }
 
-    async fn exchange(&mut self, rows: Exchange) -> Result<Vec<Vec<f32>>> {
-        arrived(self.job.swap(outgoing(&rows), incoming(&rows))).await
+    fn exchange(&mut self, rows: Exchange) -> Arriving<'_> {
+        Box::pin(arrived(self.job.swap(outgoing(&rows), incoming(&rows))))
     }
 }
 

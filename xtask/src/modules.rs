@@ -58,7 +58,7 @@ impl Module {
 
     /// Where it lies in the package.
     pub fn folder(self) -> PathBuf {
-        shell::root().join("pkg/dist").join(self.name())
+        dist().join(self.name())
     }
 
     /// What cargo is told to build it.
@@ -125,6 +125,11 @@ impl Module {
         shell::run(&mut optimise)?;
         fs::rename(small, bound).context("cannot move the optimised module")
     }
+}
+
+/// The built package.
+pub fn dist() -> PathBuf {
+    shell::root().join("pkg/dist")
 }
 
 /// JavaScript's side of a compiled module.
