@@ -151,6 +151,25 @@ test("an encode that is stopped is stopped everywhere, and the next one is right
   expect(seen).toEqual({ aborted: true, outcomes: Array(8).fill(true), workers: 3 });
 });
 
+test("a worker that cannot be started is done without", async ({ app }) => {
+  const page = await app.open();
+  const seen = await page.evaluate(async () => {
+    const { Worker } = globalThis;
+    let made = 0;
+    // As where a policy, or what a machine has, allows one and no more.
+    globalThis.Worker = class extends Worker {
+      constructor(...how: ConstructorParameters<typeof Worker>) {
+        if (++made > 1) throw new Error("no more workers");
+        super(...how);
+      }
+    };
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 512, workers: 3 });
+    const image = await sam.embed("/photos/coffee.png");
+    return { workers: sam.device.workers, width: image.width };
+  });
+  expect(seen).toEqual({ workers: 1, width: 600 });
+});
+
 test("memory is that of all workers", async ({ app }) => {
   const page = await app.open();
   const [one, three] = await page.evaluate(async () => {
