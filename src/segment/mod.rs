@@ -95,10 +95,11 @@ impl Sam {
     }
 
     /// The same model, answering a box with the decoder's first mask, as MobileSAM's own code does
-    /// (`multimask_output=False`; mobile_sam/predictor.py of ChaoningZhang/MobileSAM). [`Sam::load`] knows MobileSAM's
-    /// published file; one that was fine-tuned or converted from it is told by this.
-    pub fn with_single_mask_for_boxes(self) -> Self {
-        Sam { single_for_boxes: true, ..self }
+    /// (`multimask_output=False`; mobile_sam/predictor.py of ChaoningZhang/MobileSAM), or with the best of the others, as
+    /// TinySAM's. [`Sam::load`] knows MobileSAM's published file; one that was fine-tuned or converted from it is told by
+    /// this.
+    pub fn with_single_mask_for_boxes(self, single: bool) -> Self {
+        Sam { single_for_boxes: single, ..self }
     }
 
     /// Encodes a picture, which the network sees at `side` pixels (a multiple of 64 up to 1024). `pause` is awaited between

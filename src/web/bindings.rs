@@ -36,6 +36,7 @@ pub struct Engine {
 #[serde(rename_all = "camelCase", default)]
 struct LoadOptions {
     sha256: Option<String>,
+    model: Option<Model>,
     cache: Option<bool>,
     force_software: bool,
     /// What the browser tells of the GPU, where the caller has asked.
@@ -47,6 +48,14 @@ struct LoadOptions {
     /// Goes on with a device that gives wrong answers: for one that executes nothing, on which calls are counted.
     #[cfg_attr(not(feature = "webgpu"), allow(dead_code))]
     unchecked: bool,
+}
+
+/// Whose network a checkpoint is of: their codes answer a box with different masks.
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Model {
+    TinySam,
+    MobileSam,
 }
 
 #[derive(Serialize)]
@@ -106,7 +115,10 @@ impl Engine {
             // What was kept is no checkpoint, or holds what no network can use: the next attempt shall download again.
             fetch::forget(url).await;
         }
-        let sam = built?;
+        let sam = match options.model {
+            None => built?,
+            Some(model) => built?.with_single_mask_for_boxes(model == Model::MobileSam),
+        };
         #[cfg(not(feature = "webgpu"))]
         let sam = match mates {
             Some(mates) => sam.with_crew(std::sync::Arc::new(mates)),
