@@ -64,9 +64,9 @@ export class TinySam {
 
   /**
    * Bytes of WebAssembly memory that the engine has in all its workers: since such memory never shrinks, the most that it
-   * has needed.
-   * The answer comes when the engine has done with what it is at. What lies on a GPU, weights and embeddings above
-   * all, is not in it: browsers do not tell.
+   * has needed. The answer comes when the engine has done with what it is at. What lies on a GPU, weights and embeddings
+   * above all, is not in it: browsers do not tell. Nor are the pixels of photos, three bytes each, which lie outside and are
+   * given back with the last of an image and its masks.
    *
    * @throws `released`, `crashed`
    */

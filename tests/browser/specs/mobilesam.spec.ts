@@ -55,7 +55,7 @@ test("loads that differ in it alone share no engine, and another name is refused
   const page = await app.open();
   const engines = (models: (string | undefined)[]) =>
     page.evaluate(async (models) => {
-      const load = (model: string | null) => tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64, ...(model === null ? {} : { model: model as never }) });
+      const load = (model: string | null) => tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64, workers: 1, ...(model === null ? {} : { model: model as never }) });
       const held = await Promise.all(models.map((model) => load(model ?? null)));
       Object.assign(globalThis, { held });
     }, models);
