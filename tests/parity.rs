@@ -212,7 +212,7 @@ fn mobile_sam_answers_a_box_with_the_first_mask() {
     let scores = &golden.tensors.iter().find(|(name, _)| name == "p3_box.iou4").unwrap().1.values;
     let embedding = block_on(sam().embed(&synthetic(), 256, async || Ok(()))).unwrap();
     let prompts = [Prompt::bbox(boxed), Prompt::point(300.0, 240.0)];
-    let mobile = sam().clone().with_single_mask_for_boxes();
+    let mobile = sam().clone().with_single_mask_for_boxes(true);
     let theirs = block_on(mobile.segment(&embedding, &prompts, Choice::BEST, async |_| Ok(()))).unwrap();
     let ours = segment(&embedding, &prompts, Choice::BEST);
     let best = scores[1..].iter().copied().fold(f32::MIN, f32::max);

@@ -6,7 +6,7 @@ mod js;
 
 use js::{eval, evaluate};
 use tinysam::Error;
-use tinysam::image::Image;
+use tinysam::image::{Image, Photo};
 use tinysam::web::decode::pixels;
 use tinysam::web::signal::Signal;
 use wasm_bindgen::JsValue;
@@ -15,7 +15,9 @@ use wasm_bindgen_test::wasm_bindgen_test;
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
 
 async fn read(source: JsValue) -> Result<Image, Error> {
-    pixels(source, &Signal::default()).await
+    let photo = pixels(source, &Signal::default()).await?;
+    let rgb = photo.read(0..(photo.width() * photo.height()) as usize).into_owned();
+    Image::from_rgb(photo.width(), photo.height(), rgb)
 }
 
 /// An `<img>` that has not loaded yet.

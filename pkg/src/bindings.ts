@@ -1,5 +1,6 @@
 import type { Fault, LogLine, TinySamMask } from "./fal/endpoint.js";
 import type { Batch } from "./mates.js";
+import type { ModelName } from "./types.js";
 
 /**
  * What this package needs of a WebAssembly module (src/web/bindings.rs), written out because the two modules
@@ -37,6 +38,7 @@ export interface CrewEngine extends Engine {
 /** @internal */
 export interface EngineOptions {
   sha256?: string;
+  model?: ModelName;
   cache?: boolean;
   forceSoftware?: boolean;
   /** What the browser tells of the GPU: how products are cut is chosen by it until it is measured. */

@@ -4,7 +4,7 @@ import type { EverythingProgress } from "./everything.js";
 import type { Names } from "./options.js";
 import type { Precision } from "./protocol.js";
 import type { WorkerMaker } from "./start.js";
-import type { Box, EverythingOptions, ImageSource, Numbers, Progress, SegmentOptions, WeightsSource } from "./types.js";
+import type { Box, EverythingOptions, ImageSource, ModelName, Numbers, Progress, SegmentOptions, WeightsSource } from "./types.js";
 
 /** How to load the model. */
 export interface LoadOptions {
@@ -12,6 +12,12 @@ export interface LoadOptions {
   readonly weights?: WeightsSource;
   /** What the SHA-256 of the weights must be, in hex; checked on download and on every read from the cache. */
   readonly sha256?: string;
+  /**
+   * Whose network the weights are of, which decides how a box is answered: by the decoder's first mask, as MobileSAM's own
+   * code does, or by the best of the other three, as TinySAM's. Default: MobileSAM's published file is known by its hash,
+   * and all others count as TinySAM's; weights that were fine-tuned or converted from MobileSAM's need `mobilesam`.
+   */
+  readonly model?: ModelName;
   /** Where to run. Default `auto`: WebGPU on a real GPU, else the CPU. */
   readonly device?: "auto" | DeviceKind;
   /** The side at which the network sees pictures, a multiple of 64 from 64 to 1024. Default 1024. */
@@ -67,6 +73,7 @@ export interface RestoreOptions {
 export const LOAD: Names<LoadOptions> = {
   weights: true,
   sha256: true,
+  model: true,
   device: true,
   size: true,
   worker: true,

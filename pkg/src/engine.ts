@@ -19,6 +19,7 @@ export type {
   ImageSource,
   Label,
   LayersKind,
+  ModelName,
   Numbers,
   PixelData,
   PngKind,

@@ -9,7 +9,7 @@ import type { Lines } from "./exchange.js";
 import type { EngineRecord } from "./protocol.js";
 import { notServed } from "./served.js";
 import { startWorker, type WorkerMaker } from "./start.js";
-import type { Progress } from "./types.js";
+import type { ModelName, Progress } from "./types.js";
 import type { PreparedWeights } from "./weights.js";
 
 /** What a host needs to start an engine, and to start it again. */
@@ -21,6 +21,7 @@ export interface HostOptions {
   /** The folder of the package's files, where an application names it. */
   readonly assets: string | URL | undefined;
   readonly weights: PreparedWeights;
+  readonly model: ModelName | undefined;
   readonly cache: boolean;
 }
 
@@ -118,7 +119,7 @@ export class Host {
   }
 
   async #connect(device: DeviceChoice, onProgress?: (progress: Progress) => void, signal?: AbortSignal): Promise<Running> {
-    const { weights, cache, worker, assets } = this.#options;
+    const { weights, model, cache, worker, assets } = this.#options;
     const { kind } = device;
     const files = assetsOf(kind, assets);
     const script = worker === true ? { address: files.worker, howToServe: () => howToServe(kind, assets) } : worker;
@@ -140,7 +141,7 @@ export class Host {
     try {
       const adapter = device.adapter === undefined ? {} : { adapter: device.adapter };
       const lines: Lines = crew?.lines ?? new Map<number, MessagePort>();
-      const args = { wasm: files.wasm, weights, cache, forceSoftware: device.software, lines, ...adapter };
+      const args = { wasm: files.wasm, weights, model, cache, forceSoftware: device.software, lines, ...adapter };
       const loaded = connection.call("load", args, { transfer: [...lines.values()], ...(onProgress && { onEvent: onProgress }) });
       const mustered = crew?.muster(connection, files.wasm);
       const record = await loaded;

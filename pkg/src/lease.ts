@@ -88,6 +88,7 @@ function same(a: HostOptions, b: HostOptions): boolean {
     a.weights.sources.length === b.weights.sources.length &&
     a.weights.sources.every((source, i) => source === b.weights.sources[i]) &&
     a.weights.sha256 === b.weights.sha256 &&
+    a.model === b.model &&
     a.preference === b.preference &&
     a.worker === b.worker &&
     a.workers === b.workers &&

@@ -9,7 +9,7 @@ import type { EngineAnswer, LogLine } from "./fal/endpoint.js";
 import type { Lines } from "./exchange.js";
 import type { PostableImage } from "./source.js";
 import type { PlainPrompt } from "./prompts.js";
-import type { Box, EverythingOptions, LayersKind, PngKind, Progress, Rle } from "./types.js";
+import type { Box, EverythingOptions, LayersKind, ModelName, PngKind, Progress, Rle } from "./types.js";
 import type { PreparedWeights } from "./weights.js";
 
 /** How exactly an embedding is saved. */
@@ -62,7 +62,7 @@ export interface BatchRecord {
 export interface Calls {
   load: {
     /** `wasm`: the module's address. `adapter`: what the browser tells of the GPU. */
-    args: { wasm: string; weights: PreparedWeights; cache: boolean; forceSoftware: boolean; adapter?: string; lines: Lines };
+    args: { wasm: string; weights: PreparedWeights; model?: ModelName | undefined; cache: boolean; forceSoftware: boolean; adapter?: string; lines: Lines };
     reply: EngineRecord;
     event: Progress;
   };

@@ -13,7 +13,7 @@ import { checkNames } from "./options.js";
 import { numbers } from "./prompts.js";
 import type { EmbeddingRecord } from "./protocol.js";
 import { discard, prepareSource, transferables, type PostableImage } from "./source.js";
-import type { Box, ImageSource, Numbers } from "./types.js";
+import type { Box, ImageSource, ModelName, Numbers } from "./types.js";
 import { prepareWeights } from "./weights.js";
 
 /** The model, loaded on a device. Calls run one after another, in the order in which they were made. */
@@ -42,12 +42,13 @@ export class TinySam {
    */
   static async load(options: LoadOptions = {}): Promise<TinySam> {
     checkNames<LoadOptions>(options, LOAD, "the options of load");
-    const { weights, sha256, device = "auto", size = 1024, worker = true, workers, assets, cache = true, signal, onProgress } = options;
+    const { weights, sha256, model, device = "auto", size = 1024, worker = true, workers, assets, cache = true, signal, onProgress } = options;
     checkSize(size);
+    checkModel(model);
     checkWorkers(workers);
     requireEngine();
     const prepared = await prepareWeights(weights, sha256, onProgress, signal);
-    const lease = await Lease.take({ preference: device, worker, workers, assets, weights: prepared, cache }, onProgress, signal);
+    const lease = await Lease.take({ preference: device, worker, workers, assets, weights: prepared, model, cache }, onProgress, signal);
     return new TinySam(lease, size);
   }
 
@@ -63,9 +64,9 @@ export class TinySam {
 
   /**
    * Bytes of WebAssembly memory that the engine has in all its workers: since such memory never shrinks, the most that it
-   * has needed.
-   * The answer comes when the engine has done with what it is at. What lies on a GPU, weights and embeddings above
-   * all, is not in it: browsers do not tell.
+   * has needed. The answer comes when the engine has done with what it is at. What lies on a GPU, weights and embeddings
+   * above all, is not in it: browsers do not tell. Nor are the pixels of photos, three bytes each, which lie outside and are
+   * given back with the last of an image and its masks.
    *
    * @throws `released`, `crashed`
    */
@@ -177,6 +178,12 @@ export class TinySam {
 function checkSize(size: number): void {
   if (!Number.isInteger(size) || size < 64 || size > 1024 || size % 64 !== 0) {
     throw new TinySamError("option_invalid", `size must be a multiple of 64 from 64 to 1024, not ${size}`);
+  }
+}
+
+function checkModel(model: ModelName | undefined): void {
+  if (model !== undefined && model !== "tinysam" && model !== "mobilesam") {
+    throw new TinySamError("option_invalid", `model must be "tinysam" or "mobilesam", not "${String(model)}"`);
   }
 }
 

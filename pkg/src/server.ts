@@ -88,13 +88,14 @@ export class Server {
   }
 
   readonly #handlers: Handlers = {
-    load: async ({ wasm, weights, cache, forceSoftware, adapter, lines }, { signal, report }) => {
+    load: async ({ wasm, weights, model, cache, forceSoftware, adapter, lines }, { signal, report }) => {
       report({ phase: "module" });
       if (lines.size > 0) this.#mates = new Mates(lines);
       const module = await compiled(this.#loadModule, wasm);
       this.#memory = module.memory;
       const options: EngineOptions = { cache, forceSoftware };
       if (weights.sha256 !== undefined) options.sha256 = weights.sha256;
+      if (model !== undefined) options.model = model;
       if (adapter !== undefined) options.adapter = adapter;
       if (this.#mates !== undefined) options.mates = this.#mates;
       const sources = cache ? await keptFirst(weights.sources) : weights.sources;

@@ -77,6 +77,9 @@ export type ImageSource =
  */
 export type WeightsSource = string | URL | readonly (string | URL)[] | Blob | ArrayBuffer | Uint8Array | Response;
 
+/** Whose network weights are of. */
+export type ModelName = "tinysam" | "mobilesam";
+
 /** How far loading has come. */
 export interface Progress {
   /**

@@ -6,7 +6,7 @@ use super::plan::{Mode, Plan};
 use super::schema::{Log, Picture};
 use crate::Result;
 use crate::export::{Rle, cutout_png, mask_png, overlay_png};
-use crate::image::Image;
+use crate::image::Photo;
 use crate::mask::Runs;
 use crate::segment::{Answer, Choice, Embedding, EverythingOptions, Mask, Prompt, Sam};
 
@@ -54,7 +54,7 @@ pub struct CompressedRle {
 /// As the device has them; what `pause` returns.
 pub async fn run(
     sam: &Sam,
-    image: &Image,
+    photo: &impl Photo,
     embedding: &Embedding,
     plan: &Plan,
     mut log: impl FnMut(Log),
@@ -97,7 +97,7 @@ pub async fn run(
         }
     }
     pause().await?;
-    Ok(Output { png: draw(image, &masks, plan.output)?, masks: plan.return_masks.then_some(listed) })
+    Ok(Output { png: draw(photo, &masks, plan.output)?, masks: plan.return_masks.then_some(listed) })
 }
 
 impl MaskOutput {
@@ -146,12 +146,12 @@ async fn prompted(
 }
 
 /// The one picture of all masks, as a PNG file.
-fn draw(image: &Image, masks: &[Mask], output: Picture) -> Result<Vec<u8>> {
-    let all = || Runs::union(image.width(), image.height(), masks);
+fn draw(photo: &impl Photo, masks: &[Mask], output: Picture) -> Result<Vec<u8>> {
+    let all = || Runs::union(photo.width(), photo.height(), masks);
     match output {
-        Picture::Overlay => overlay_png(image, masks),
+        Picture::Overlay => overlay_png(photo, masks),
         Picture::Mask => mask_png(&all()),
-        Picture::Cutout => cutout_png(image, &all()),
+        Picture::Cutout => cutout_png(photo, &all()),
     }
 }
 
@@ -167,6 +167,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
     use crate::endpoint::{plan::plan, validate::validate};
+    use crate::image::Image;
     use crate::mask::{Bitmap, fill_small_holes, remove_small_islands};
     use crate::{Error, endpoint::schema::Level};
 

@@ -1,11 +1,12 @@
 //! Masks as pictures.
 
 use std::borrow::Borrow;
+use std::cell::LazyCell;
 use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::png::{Channels, encode};
-use crate::image::Image;
+use crate::image::Photo;
 use crate::mask::{Runs, Spans};
 use crate::{Error, Result};
 
@@ -30,11 +31,11 @@ pub const PALETTE: [[u8; 3]; 12] = [
 ///
 /// # Errors
 /// [`Error::Internal`] if a mask is of another size than the photo.
-pub fn overlay_png(image: &Image, masks: &[impl Borrow<Runs>]) -> Result<Vec<u8>> {
-    let (width, height) = (image.width(), image.height());
+pub fn overlay_png(photo: &impl Photo, masks: &[impl Borrow<Runs>]) -> Result<Vec<u8>> {
+    let (width, height) = (photo.width(), photo.height());
     let mut layers = layers(width, height, masks)?;
     encode(width, height, Channels::Rgb, &mut |pixels, rgb| {
-        rgb.copy_from_slice(&image.rgb()[3 * pixels.start..3 * pixels.end]);
+        rgb.copy_from_slice(&photo.read(pixels.clone()));
         for (index, layer) in &mut layers {
             // Two fifths of what is there and three of the colour, rounded to nearest; eight pixels at a time.
             let colour = PALETTE[*index % PALETTE.len()];
@@ -54,12 +55,12 @@ pub fn overlay_png(image: &Image, masks: &[impl Borrow<Runs>]) -> Result<Vec<u8>
 ///
 /// # Errors
 /// As [`overlay_png`].
-pub fn cutout_png(image: &Image, mask: &Runs) -> Result<Vec<u8>> {
-    let (width, height) = (image.width(), image.height());
+pub fn cutout_png(photo: &impl Photo, mask: &Runs) -> Result<Vec<u8>> {
+    let (width, height) = (photo.width(), photo.height());
     check_size(mask, width, height)?;
     let mut layer = Layer::new(mask);
     encode(width, height, Channels::Rgba, &mut |pixels, rgba| {
-        let rgb = &image.rgb()[3 * pixels.start..3 * pixels.end];
+        let rgb = LazyCell::new(|| photo.read(pixels.clone()));
         layer.within(&pixels, |span| {
             let from = rgb[3 * span.start..3 * span.end].as_chunks::<3>().0;
             let to = rgba[4 * span.start..4 * span.end].as_chunks_mut::<4>().0;
@@ -174,6 +175,7 @@ fn check_size(mask: &Runs, width: u32, height: u32) -> Result<()> {
 mod tests {
     use super::super::png::tests::decode;
     use super::*;
+    use crate::image::Image;
     use crate::mask::Bitmap;
 
     fn columns(range: Range<u32>) -> Runs {

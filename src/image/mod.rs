@@ -6,11 +6,13 @@
 
 mod frame;
 mod normalise;
+mod photo;
 mod resize;
 mod rgb;
 
 pub use frame::{Frame, MAX_MODEL_SIDE, SIDE_STEP, touched};
 pub use normalise::{MEAN, STD, normalise_and_pad};
+pub use photo::Photo;
 pub use resize::resize;
 pub(crate) use rgb::check_size;
 pub use rgb::{Image, MAX_PIXELS, MAX_SIDE};

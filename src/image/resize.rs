@@ -5,86 +5,108 @@
 //! other weights or the other order is off by one in several per cent of the bytes; so this is the algorithm
 //! itself (Pillow, src/libImaging/Resample.c).
 
-use super::{Frame, Image};
+use std::ops::Range;
+
+use super::{Frame, Photo};
 use crate::{Error, Result};
 
 /// 32 bits less eight for the result and two for overflow.
 const PRECISION: u32 = 22;
 const HALF: i32 = 1 << (PRECISION - 1);
+/// Pixels that are read at a time, about: the photo need not lie in memory.
+const BAND: usize = 1 << 18;
 
 /// What the network sees of a photo, at `frame.resized`: `[h, w, 3]` bytes, equal to Pillow's antialiased bilinear filter.
 ///
 /// # Errors
 /// [`Error::Internal`] if the frame is that of another photo.
-pub fn resize(image: &Image, frame: &Frame) -> Result<Vec<u8>> {
-    if (image.width(), image.height()) != frame.original {
-        return Err(Error::Internal(format!(
-            "a {}×{} photo in a frame of {:?}",
-            image.width(),
-            image.height(),
-            frame.original
-        )));
+pub fn resize(photo: &impl Photo, frame: &Frame) -> Result<Vec<u8>> {
+    let (width, height) = (photo.width(), photo.height());
+    if (width, height) != frame.original {
+        return Err(Error::Internal(format!("a {width}×{height} photo in a frame of {:?}", frame.original)));
     }
-    let [left, top, width, height] = frame.crop.map(|length| length as usize);
-    let part;
-    let rgb = if (image.width() as usize, image.height() as usize) == (width, height) {
-        image.rgb()
-    } else {
-        let rows = image.rgb().chunks_exact(image.width() as usize * 3).skip(top).take(height);
-        part = rows.flat_map(|row| &row[left * 3..(left + width) * 3]).copied().collect::<Vec<_>>();
-        &part
-    };
-    let (new_width, new_height) = (frame.resized.0 as usize, frame.resized.1 as usize);
-
-    let narrowed;
-    let columns_done = if new_width == width {
-        rgb
-    } else {
-        narrowed = resize_rows(rgb, width, new_width);
-        &narrowed
-    };
-    if new_height == height {
-        return Ok(columns_done.to_vec());
+    let (width, [_, top, _, rows]) = (width as usize, frame.crop.map(|length| length as usize));
+    let mut resized = Resized::new(frame);
+    let band = (BAND / width).max(1);
+    for first in (top..top + rows).step_by(band) {
+        let end = (first + band).min(top + rows);
+        resized.push(&photo.read(first * width..end * width));
     }
-    Ok(resize_columns(columns_done, new_width * 3, height, new_height))
+    Ok(resized.bytes)
 }
 
-/// Each row of `[_, width, 3]` to `[_, new_width, 3]`.
-fn resize_rows(rgb: &[u8], width: usize, new_width: usize) -> Vec<u8> {
-    let taps = Taps::new(width, new_width);
-    let mut out = vec![0; rgb.len() / width * new_width];
-    for (from, to) in rgb.chunks_exact(width * 3).zip(out.chunks_exact_mut(new_width * 3)) {
-        let from = from.as_chunks::<3>().0;
-        for ((first, weights), to) in taps.iter().zip(to.as_chunks_mut::<3>().0) {
-            let (mut r, mut g, mut b) = (HALF, HALF, HALF);
-            for (pixel, &weight) in from[first..].iter().zip(weights) {
-                r += i32::from(pixel[0]) * weight;
-                g += i32::from(pixel[1]) * weight;
-                b += i32::from(pixel[2]) * weight;
-            }
-            *to = [r, g, b].map(to_byte);
-        }
-    }
-    out
+/// A resized photo growing from top to bottom.
+struct Resized {
+    bytes: Vec<u8>,
+    /// How many of its rows there are.
+    done: usize,
+    columns: Taps,
+    rows: Taps,
+    /// Bytes of a row of the photo, and those of it that count.
+    row: (usize, Range<usize>),
+    /// Rows of the part that were resized, but not as columns: those that will count, from row `first` on.
+    narrowed: Vec<u8>,
+    first: usize,
+    sums: Vec<i32>,
 }
 
-/// Rows of `stride` bytes, from `height` to `new_height` of them.
-fn resize_columns(bytes: &[u8], stride: usize, height: usize, new_height: usize) -> Vec<u8> {
-    let taps = Taps::new(height, new_height);
-    let mut out = vec![0; stride * new_height];
-    let mut sums = vec![0i32; stride];
-    for ((first, weights), to) in taps.iter().zip(out.chunks_exact_mut(stride)) {
-        sums.fill(HALF);
-        for (from, &weight) in bytes[first * stride..].chunks_exact(stride).zip(weights) {
-            for (sum, &byte) in sums.iter_mut().zip(from) {
-                *sum += i32::from(byte) * weight;
-            }
-        }
-        for (to, &sum) in to.iter_mut().zip(&sums) {
-            *to = to_byte(sum);
+impl Resized {
+    fn new(frame: &Frame) -> Self {
+        let [left, _, width, height] = frame.crop.map(|length| length as usize);
+        let (new_width, new_height) = (frame.resized.0 as usize, frame.resized.1 as usize);
+        Resized {
+            bytes: vec![0; new_width * new_height * 3],
+            done: 0,
+            columns: Taps::new(width, new_width),
+            rows: Taps::new(height, new_height),
+            row: (frame.original.0 as usize * 3, left * 3..(left + width) * 3),
+            narrowed: Vec::new(),
+            first: 0,
+            sums: vec![0; new_width * 3],
         }
     }
-    out
+
+    /// Takes the next whole rows of the photo.
+    fn push(&mut self, rgb: &[u8]) {
+        for row in rgb.chunks_exact(self.row.0) {
+            let at = self.narrowed.len();
+            self.narrowed.resize(at + self.sums.len(), 0);
+            resize_row(row[self.row.1.clone()].as_chunks().0, &self.columns, self.narrowed[at..].as_chunks_mut().0);
+        }
+        let stride = self.sums.len();
+        while let Some((first, weights)) = self.rows.get(self.done) {
+            let from = (first - self.first) * stride..(first - self.first + weights.len()) * stride;
+            // What is missing comes with the next rows.
+            let Some(from) = self.narrowed.get(from) else { break };
+            self.sums.fill(HALF);
+            for (from, &weight) in from.chunks_exact(stride).zip(weights) {
+                for (sum, &byte) in self.sums.iter_mut().zip(from) {
+                    *sum += i32::from(byte) * weight;
+                }
+            }
+            for (to, &sum) in self.bytes[self.done * stride..].iter_mut().zip(&self.sums) {
+                *to = to_byte(sum);
+            }
+            self.done += 1;
+        }
+        if let Some((next, _)) = self.rows.get(self.done) {
+            self.narrowed.drain(..(next - self.first) * stride);
+            self.first = next;
+        }
+    }
+}
+
+/// A row, resized.
+fn resize_row(from: &[[u8; 3]], taps: &Taps, to: &mut [[u8; 3]]) {
+    for ((first, weights), to) in taps.iter().zip(to) {
+        let (mut r, mut g, mut b) = (HALF, HALF, HALF);
+        for (pixel, &weight) in from[first..].iter().zip(weights) {
+            r += i32::from(pixel[0]) * weight;
+            g += i32::from(pixel[1]) * weight;
+            b += i32::from(pixel[2]) * weight;
+        }
+        *to = [r, g, b].map(to_byte);
+    }
 }
 
 fn to_byte(sum: i32) -> u8 {
@@ -135,11 +157,21 @@ impl Taps {
         let weights = self.weights.chunks_exact(self.size);
         (self.first.iter().zip(&self.counts).zip(weights)).map(|((&first, &count), weights)| (first, &weights[..count]))
     }
+
+    /// Those of one output position, none where there is no such.
+    fn get(&self, at: usize) -> Option<(usize, &[i32])> {
+        let (first, count) = (*self.first.get(at)?, *self.counts.get(at)?);
+        Some((first, &self.weights[self.size * at..][..count]))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+    use std::cell::RefCell;
+
     use super::*;
+    use crate::image::Image;
     use proptest::prelude::*;
 
     /// The same filter over both axes at once, in f64, rounded nowhere.
@@ -225,6 +257,49 @@ mod tests {
             (photo(40, 30, &|x, y| (7 * x + 3 * y) as u8), photo(20, 11, &|x, y| (7 * (x + 5) + 3 * (y + 9)) as u8));
         let cropped = resize(&whole, &Frame::of_crop(40, 30, [5, 9, 20, 11], 64).unwrap()).unwrap();
         assert_eq!(cropped, resize(&part, &Frame::new(20, 11, 64).unwrap()).unwrap());
+    }
+
+    /// A photo that says how much of it was read at a time.
+    struct Watched<'a>(&'a Image, RefCell<Vec<Range<usize>>>);
+
+    impl Photo for Watched<'_> {
+        fn width(&self) -> u32 {
+            self.0.width()
+        }
+
+        fn height(&self) -> u32 {
+            self.0.height()
+        }
+
+        fn read(&self, pixels: Range<usize>) -> Cow<'_, [u8]> {
+            self.1.borrow_mut().push(pixels.clone());
+            Cow::Owned(self.0.read(pixels).into_owned())
+        }
+    }
+
+    /// Bands end anywhere between the rows that an output row is made of.
+    #[test]
+    fn a_photo_is_read_once_in_bands_of_its_part() {
+        let (width, height) = (3000, 2000);
+        let rgb = (0..width * height * 3).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let image = Image::from_rgb(width, height, rgb).unwrap();
+        for crop in [[0, 0, 3000, 2000], [100, 300, 2500, 1300], [0, 1999, 3000, 1], [7, 600, 20, 500]] {
+            let frame = Frame::of_crop(width, height, crop, 256).unwrap();
+            let watched = Watched(&image, RefCell::default());
+            let resized = resize(&watched, &frame).unwrap();
+            let bands = watched.1.into_inner();
+            assert!(bands.iter().all(|band| band.len() <= BAND && band.len() % 3000 == 0), "{bands:?}");
+            assert!(bands.windows(2).all(|pair| pair[0].end == pair[1].start), "{bands:?}");
+            let (first, end) = (bands.first().unwrap().start, bands.last().unwrap().end);
+            assert_eq!([first, end], [crop[1], crop[1] + crop[3]].map(|row| row as usize * 3000));
+            // As a whole photo of its own, all of it at once.
+            let [left, top, across, down] = crop.map(|length| length as usize);
+            let rows = image.rgb().chunks_exact(3 * 3000).skip(top).take(down);
+            let part: Vec<u8> = rows.flat_map(|row| &row[3 * left..3 * (left + across)]).copied().collect();
+            let mut whole = Resized::new(&Frame::new(across as u32, down as u32, 256).unwrap());
+            whole.push(&part);
+            assert!(resized == whole.bytes, "{crop:?}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use burn::tensor::Device;
 
 use crate::checkpoint::Checkpoint;
-use crate::image::{self, Frame, Image, resize};
+use crate::image::{self, Frame, Photo, resize};
 use crate::model::{self, TinySam};
 use crate::{Error, Result};
 
@@ -60,7 +60,8 @@ pub struct Sam {
     checkpoint: Arc<str>,
 }
 
-/// An encoded picture: as many prompts as wanted can be asked of it.
+/// An encoded picture: as many prompts as wanted can be asked of it. It holds what the network made of the picture, and no
+/// pixels; what shows those, such as [`crate::export::cutout_png`], is given the photo again.
 #[derive(Clone)]
 pub struct Embedding {
     model: model::Embedding,
@@ -95,10 +96,11 @@ impl Sam {
     }
 
     /// The same model, answering a box with the decoder's first mask, as MobileSAM's own code does
-    /// (`multimask_output=False`; mobile_sam/predictor.py of ChaoningZhang/MobileSAM). [`Sam::load`] knows MobileSAM's
-    /// published file; one that was fine-tuned or converted from it is told by this.
-    pub fn with_single_mask_for_boxes(self) -> Self {
-        Sam { single_for_boxes: true, ..self }
+    /// (`multimask_output=False`; mobile_sam/predictor.py of ChaoningZhang/MobileSAM), or with the best of the others, as
+    /// TinySAM's. [`Sam::load`] knows MobileSAM's published file; one that was fine-tuned or converted from it is told by
+    /// this.
+    pub fn with_single_mask_for_boxes(self, single: bool) -> Self {
+        Sam { single_for_boxes: single, ..self }
     }
 
     /// Encodes a picture, which the network sees at `side` pixels (a multiple of 64 up to 1024). `pause` is awaited between
@@ -108,8 +110,13 @@ impl Sam {
     ///
     /// # Errors
     /// `option_invalid` for a side that cannot be, `image_too_large`; as `pause` has them.
-    pub async fn embed(&self, image: &Image, side: u32, pause: impl AsyncFnMut() -> Result<()>) -> Result<Embedding> {
-        self.embed_crop(image, [0, 0, image.width(), image.height()], side, pause).await
+    pub async fn embed(
+        &self,
+        photo: &impl Photo,
+        side: u32,
+        pause: impl AsyncFnMut() -> Result<()>,
+    ) -> Result<Embedding> {
+        self.embed_crop(photo, [0, 0, photo.width(), photo.height()], side, pause).await
     }
 
     /// Encodes a part `[x, y, width, height]` of a picture, as [`Sam::embed`] encodes the whole: what is small in a large
@@ -119,13 +126,13 @@ impl Sam {
     /// As [`Sam::embed`]; `option_invalid` for a part that is empty or not within the picture.
     pub async fn embed_crop(
         &self,
-        image: &Image,
+        photo: &impl Photo,
         crop: [u32; 4],
         side: u32,
         mut pause: impl AsyncFnMut() -> Result<()>,
     ) -> Result<Embedding> {
-        let frame = Frame::of_crop(image.width(), image.height(), crop, side)?;
-        let resized = resize(image, &frame)?;
+        let frame = Frame::of_crop(photo.width(), photo.height(), crop, side)?;
+        let resized = resize(photo, &frame)?;
         pause().await?;
         let model = self.encode(&resized, frame.resized.0 as usize, side as usize, pause).await?;
         Ok(Embedding::new(model, frame, self))

@@ -107,7 +107,7 @@ fn only_what_may_be_wanted_is_upscaled() {
 
 #[test]
 fn mobile_sams_first_mask_is_for_boxes_and_for_one_mask() {
-    let mobile = sam().clone().with_single_mask_for_boxes();
+    let mobile = sam().clone().with_single_mask_for_boxes(true);
     let box_and_point = [Prompt::bbox([20.0, 10.0, 60.0, 90.0]), Prompt::point(60.0, 50.0)];
     let (ours, theirs) = (answers(sam(), &box_and_point, Choice::BEST), answers(&mobile, &box_and_point, Choice::BEST));
     assert!(ours.iter().chain(&theirs).all(|answer| answer.masks.len() == 1));
@@ -120,6 +120,8 @@ fn mobile_sams_first_mask_is_for_boxes_and_for_one_mask() {
             theirs.masks.iter().map(|m| m.score).collect::<Vec<_>>()
         );
     }
+    let again = answers(&mobile.with_single_mask_for_boxes(false), &box_and_point, Choice::BEST);
+    assert_eq!(again[0].best().runs, answers(sam(), &box_and_point, Choice::BEST)[0].best().runs);
     assert!(answers(sam(), &[], Choice::BEST).is_empty());
 }
 

@@ -6,7 +6,7 @@ use super::answer::{ambiguous, best_of};
 use super::crew::{Others, Part};
 use super::decode::{read, scores};
 use super::{Prompt, Sam};
-use crate::image::{Frame, Image, normalise_and_pad, resize};
+use crate::image::{Frame, Photo, normalise_and_pad, resize};
 use crate::mask::visit_rows;
 use crate::model::{Band, EMBEDDING, MASKS, Probe};
 use crate::{Error, Result};
@@ -31,13 +31,13 @@ impl Sam {
     /// As [`Sam::embed`] and [`Sam::segment`].
     pub async fn trace(
         &self,
-        image: &Image,
+        photo: &impl Photo,
         side: u32,
         prompts: &[(String, TracedPrompt)],
         sink: &mut Sink<'_>,
     ) -> Result<()> {
-        let frame = Frame::new(image.width(), image.height(), side)?;
-        let resized = resize(image, &frame)?;
+        let frame = Frame::new(photo.width(), photo.height(), side)?;
+        let resized = resize(photo, &frame)?;
         let (w, h) = (frame.resized.0 as usize, frame.resized.1 as usize);
         sink("resized_u8", &[h, w, 3], &resized.iter().map(|v| *v as f32).collect::<Vec<_>>());
 

@@ -14,11 +14,12 @@ use super::device::checked;
 use super::encoded::Encoded;
 use super::js::parse;
 use super::mask::{Layers, Mask};
+use super::photo::JsPhoto;
 use super::prompts::{self, Request};
 use super::signal::Signal;
 use super::{decode, device, digest, endpoint, fetch};
 use crate::checkpoint::Checkpoint;
-use crate::image::{Image, touched};
+use crate::image::{Image, Photo, touched};
 use crate::segment::{self, Batch, Choice, EverythingOptions, Prompt, Sam, SavedPrecision, TracedPrompt};
 use crate::{Error, Result};
 
@@ -36,6 +37,7 @@ pub struct Engine {
 #[serde(rename_all = "camelCase", default)]
 struct LoadOptions {
     sha256: Option<String>,
+    model: Option<Model>,
     cache: Option<bool>,
     force_software: bool,
     /// What the browser tells of the GPU, where the caller has asked.
@@ -47,6 +49,14 @@ struct LoadOptions {
     /// Goes on with a device that gives wrong answers: for one that executes nothing, on which calls are counted.
     #[cfg_attr(not(feature = "webgpu"), allow(dead_code))]
     unchecked: bool,
+}
+
+/// Whose network a checkpoint is of: their codes answer a box with different masks.
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Model {
+    TinySam,
+    MobileSam,
 }
 
 #[derive(Serialize)]
@@ -106,7 +116,10 @@ impl Engine {
             // What was kept is no checkpoint, or holds what no network can use: the next attempt shall download again.
             fetch::forget(url).await;
         }
-        let sam = built?;
+        let sam = match options.model {
+            None => built?,
+            Some(model) => built?.with_single_mask_for_boxes(model == Model::MobileSam),
+        };
         #[cfg(not(feature = "webgpu"))]
         let sam = match mates {
             Some(mates) => sam.with_crew(std::sync::Arc::new(mates)),
@@ -180,17 +193,17 @@ impl Engine {
         signal: Option<AbortSignal>,
     ) -> Result<Embedding, JsValue> {
         let signal = Signal::new(signal);
-        let image = decode::pixels(image, &signal).await?;
-        let (width, height) = (image.width(), image.height());
+        let photo = decode::pixels(image, &signal).await?;
+        let (width, height) = (photo.width(), photo.height());
         let crop = match crop.as_deref() {
             None => [0, 0, width, height],
             Some(crop) => touched(crop, width, height)?,
         };
         signal.pause().await?;
-        let embedding = self.sam.embed_crop(&image, crop, size, async || signal.step().await).await?;
+        let embedding = self.sam.embed_crop(&photo, crop, size, async || signal.step().await).await?;
         checked(self.sam.finish(&embedding).await)?;
         signal.check()?;
-        Ok(self.handle(embedding, Some(image)))
+        Ok(self.handle(embedding, Some(photo)))
     }
 
     /// An embedding from the bytes that [`Embedding::to_bytes`] gave, with its photo, if that is at hand.
@@ -203,18 +216,18 @@ impl Engine {
         let signal = Signal::new(signal);
         let embedding = segment::Embedding::from_bytes(bytes, &self.sam)?;
         checked(self.sam.finish(&embedding).await)?;
-        let image = match photo.is_undefined() {
+        let photo = match photo.is_undefined() {
             true => None,
             false => Some(decode::pixels(photo, &signal).await?),
         };
         let (width, height) = embedding.frame().original;
-        if let Some(image) = image.as_ref().filter(|image| (image.width(), image.height()) != (width, height)) {
-            let (other, sides) = (image.width(), image.height());
+        if let Some(photo) = photo.as_ref().filter(|photo| (photo.width(), photo.height()) != (width, height)) {
+            let (other, sides) = (photo.width(), photo.height());
             let text = format!("it is of a photo of {width}×{height}, the photo given is {other}×{sides}");
             return Err(Error::EmbeddingMismatch(text).into());
         }
         signal.check()?;
-        Ok(self.handle(embedding, image))
+        Ok(self.handle(embedding, photo))
     }
 
     /// Answers a request to fal's endpoint: see [`endpoint::answer`].
@@ -231,7 +244,7 @@ impl Engine {
     /// Hands every tensor that the goldens name to `sink(name, shape, data)`, in the reference's layout. `prompts` maps
     /// names to prompts; `maskFrom` in one names the prompt whose best mask it takes.
     pub async fn trace(&self, image: JsValue, size: u32, prompts: Object, sink: Function) -> Result<(), JsValue> {
-        let image = decode::pixels(image, &Signal::default()).await?;
+        let photo = decode::pixels(image, &Signal::default()).await?;
         let mut named = Vec::new();
         for entry in Object::entries(&prompts).iter() {
             let entry: Array = entry.unchecked_into();
@@ -248,7 +261,7 @@ impl Engine {
                 refused.get_or_insert(exception);
             }
         };
-        checked(self.sam.trace(&image, size, &named, &mut show).await)?;
+        checked(self.sam.trace(&photo, size, &named, &mut show).await)?;
         refused.map_or(Ok(()), Err)
     }
 }
@@ -259,8 +272,8 @@ impl Engine {
         Engine { sam, adapter, kernels, sha256, latest: RefCell::default() }
     }
 
-    fn handle(&self, embedding: segment::Embedding, image: Option<Image>) -> Embedding {
-        Embedding { encoded: Rc::new(Encoded { sam: self.sam.clone(), image, embedding }) }
+    fn handle(&self, embedding: segment::Embedding, photo: Option<JsPhoto>) -> Embedding {
+        Embedding { encoded: Rc::new(Encoded { sam: self.sam.clone(), embedding, photo }) }
     }
 
     /// Runs the whole network once, as small as it goes, so that the first picture does not wait for shaders.

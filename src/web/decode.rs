@@ -1,5 +1,5 @@
 //! Pictures from whatever a page has them in. The browser decodes: it knows the formats, orientations and
-//! colour profiles.
+//! colour profiles. What it gives passes through wasm in bands ([`Rows`]) and does not stay there.
 
 use js_sys::{Object, Promise, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::prelude::*;
@@ -14,9 +14,10 @@ use super::error::{is_abort, text};
 use super::fetch;
 use super::header::{self, Truncated};
 use super::js::{length, property, tag};
+use super::photo::JsPhoto;
 use super::rows::Rows;
 use super::signal::Signal;
-use crate::image::{Image, check_size};
+use crate::image::check_size;
 use crate::{Error, Result};
 
 /// From so many pixels on a browser may have refused a file for want of memory.
@@ -35,7 +36,7 @@ const HAVE_CURRENT_DATA: u32 = 2;
 /// [`Error::ImageTooLarge`] (for files: from the header, before anything is decoded where the format is
 /// GIF, PNG, JPEG, WebP, AVIF or BMP), [`Error::ImageInvalid`], [`Error::ImageUnreachable`] (network, CORS),
 /// [`Error::PixelsProtected`], [`Error::OutOfMemory`], [`Error::Aborted`].
-pub async fn pixels(source: JsValue, signal: &Signal) -> Result<Image> {
+pub async fn pixels(source: JsValue, signal: &Signal) -> Result<JsPhoto> {
     signal.check()?;
     if let Some(url) = source.as_string() {
         return decode(&fetch::picture(&url, signal).await?, signal).await;
@@ -73,7 +74,7 @@ pub async fn pixels(source: JsValue, signal: &Signal) -> Result<Image> {
 }
 
 /// An encoded picture.
-async fn decode(file: &Blob, signal: &Signal) -> Result<Image> {
+async fn decode(file: &Blob, signal: &Signal) -> Result<JsPhoto> {
     if file.size() == 0.0 {
         return Err(Error::ImageInvalid("the file is empty".into()));
     }
@@ -98,7 +99,7 @@ async fn decode(file: &Blob, signal: &Signal) -> Result<Image> {
             "nothing of it is to be seen: it is wholly transparent, or damaged or cut off: get the file again".into(),
         ));
     }
-    rows.finish()
+    Ok(rows.finish())
 }
 
 /// The first bytes of a file, as many as tell its sides, and those (before orientation).
@@ -124,7 +125,7 @@ async fn header_of(file: &Blob, signal: &Signal) -> Result<(Vec<u8>, Option<(u32
 }
 
 /// What an element, canvas or frame shows now; `width` and `height` are the names of its properties.
-async fn snapshot(source: &JsValue, width: &str, height: &str, signal: &Signal) -> Result<Image> {
+async fn snapshot(source: &JsValue, width: &str, height: &str, signal: &Signal) -> Result<JsPhoto> {
     let side = |key| length(source, key).unwrap_or(0);
     check_size(side(width), side(height))?;
     draw(&bitmap(source, || "the browser gives no pixels of it".into(), signal).await?.0, signal).await
@@ -132,7 +133,7 @@ async fn snapshot(source: &JsValue, width: &str, height: &str, signal: &Signal) 
 
 /// What a `<video>` or a frame of one shows now. It is drawn, as some browsers' `createImageBitmap` forgets that a video
 /// is turned.
-async fn frame(source: &JsValue, width: &str, height: &str, signal: &Signal) -> Result<Image> {
+async fn frame(source: &JsValue, width: &str, height: &str, signal: &Signal) -> Result<JsPhoto> {
     let side = |key| length(source, key).unwrap_or(0);
     let (width, height) = (side(width), side(height));
     check_size(width, height)?;
@@ -188,8 +189,8 @@ async fn bitmap(source: &JsValue, why: impl Fn() -> String, signal: &Signal) -> 
 }
 
 /// A bitmap's pixels.
-async fn draw(bitmap: &ImageBitmap, signal: &Signal) -> Result<Image> {
-    rows(bitmap, signal).await?.finish()
+async fn draw(bitmap: &ImageBitmap, signal: &Signal) -> Result<JsPhoto> {
+    Ok(rows(bitmap, signal).await?.finish())
 }
 
 /// A bitmap's pixels, by way of a canvas as high as a band.
@@ -240,7 +241,7 @@ fn plain_data(source: &JsValue) -> Option<Uint8ClampedArray> {
     }
 }
 
-async fn copy(source: &JsValue, data: &Uint8ClampedArray, signal: &Signal) -> Result<Image> {
+async fn copy(source: &JsValue, data: &Uint8ClampedArray, signal: &Signal) -> Result<JsPhoto> {
     let (width, height) = (length(source, "width").unwrap_or(0), length(source, "height").unwrap_or(0));
     let mut rows = Rows::new(width, height)?;
     if u64::from(data.length()) != u64::from(width) * u64::from(height) * 4 {
@@ -254,7 +255,7 @@ async fn copy(source: &JsValue, data: &Uint8ClampedArray, signal: &Signal) -> Re
         rows.push(&data.subarray(start, end).to_vec())?;
         signal.pause().await?;
     }
-    rows.finish()
+    Ok(rows.finish())
 }
 
 /// What an exception of the browser means for a picture.

@@ -1,18 +1,18 @@
 //! What the handles of a picture share.
 
+use super::photo::JsPhoto;
 use crate::export::{cutout_png, label_png, mask_png, overlay_png};
-use crate::image::Image;
 use crate::mask::Runs;
 use crate::segment::{Embedding, Mask, Sam};
 use crate::{Error, Result};
 
 /// A picture, its embedding, and the model that made it. It lives as long as a handle of the picture or of one of its
-/// masks: a mask's cut-out needs the pixels, and its logits are decoded again where they were not kept.
+/// masks, whose logits are decoded again where they were not kept.
 pub struct Encoded {
     pub sam: Sam,
-    /// None for an embedding that was restored without its photo.
-    pub image: Option<Image>,
     pub embedding: Embedding,
+    /// What cut-outs and overlays show; none for an embedding that was restored without it.
+    pub photo: Option<JsPhoto>,
 }
 
 impl Encoded {
@@ -23,8 +23,8 @@ impl Encoded {
     /// `option_invalid` for another kind, and for one that shows the picture where that is not here.
     pub fn png(&self, kind: &str, masks: &[Mask]) -> Result<Vec<u8>> {
         let (width, height) = self.embedding.frame().original;
-        let image = || {
-            self.image.as_ref().ok_or_else(|| {
+        let photo = || {
+            self.photo.as_ref().ok_or_else(|| {
                 let text = format!("picture {kind:?} shows the photo, which was not restored: give `photo` to restore");
                 Error::OptionInvalid(text)
             })
@@ -32,8 +32,8 @@ impl Encoded {
         let all = || Runs::union(width, height, masks);
         match kind {
             "mask" => mask_png(&all()),
-            "cutout" => cutout_png(image()?, &all()),
-            "overlay" => overlay_png(image()?, masks),
+            "cutout" => cutout_png(photo()?, &all()),
+            "overlay" => overlay_png(photo()?, masks),
             "labels" => label_png(width, height, masks),
             _ => Err(Error::OptionInvalid(format!("picture {kind:?}; it must be mask, cutout, overlay or labels"))),
         }

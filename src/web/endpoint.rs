@@ -11,10 +11,11 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
 use super::js::property;
+use super::photo::JsPhoto;
 use super::signal::Signal;
 use super::{decode, fetch};
 use crate::endpoint::{Fault, Log, Request, plan::plan, run::run, validate::validate};
-use crate::image::Image;
+use crate::image::Photo;
 use crate::segment::{Embedding, Sam};
 use crate::{Error, Result};
 
@@ -23,7 +24,7 @@ use crate::{Error, Result};
 pub struct Latest {
     /// SHA-256 of the encoded picture: what an address leads to may change.
     digest: Vec<u8>,
-    image: Rc<Image>,
+    photo: Rc<JsPhoto>,
     embedding: Embedding,
 }
 
@@ -87,15 +88,15 @@ async fn served(
     };
     let digest = signal.race(digest(&file)).await?;
     let known = latest.borrow().clone().filter(|latest| Some(&latest.digest) == digest.as_ref());
-    let image = match &known {
-        Some(known) => known.image.clone(),
+    let photo = match &known {
+        Some(known) => known.photo.clone(),
         None => {
             // Not two pictures at a time.
             latest.take();
             Rc::new(decode::pixels(file.into(), signal).await?)
         }
     };
-    let (plan, lines) = match plan(request, image.width(), image.height()) {
+    let (plan, lines) = match plan(request, photo.width(), photo.height()) {
         Ok(decided) => decided,
         Err(faults) => return Ok(Err(faults)),
     };
@@ -110,18 +111,18 @@ async fn served(
             // Of the same picture at another size, perhaps; nor two embeddings.
             latest.take();
             signal.pause().await?;
-            let embedding = sam.embed(&image, plan.size, async || signal.step().await).await?;
+            let embedding = sam.embed(&*photo, plan.size, async || signal.step().await).await?;
             sam.finish(&embedding).await?;
             embedding
         }
     };
-    *latest.borrow_mut() = digest.map(|digest| Latest { digest, image: image.clone(), embedding: embedding.clone() });
+    *latest.borrow_mut() = digest.map(|digest| Latest { digest, photo: photo.clone(), embedding: embedding.clone() });
     signal.pause().await?;
-    let output = run(sam, &image, &embedding, &plan, log, async || signal.pause().await).await?;
+    let output = run(sam, &*photo, &embedding, &plan, log, async || signal.pause().await).await?;
     let answer = object([
         ("png", Uint8Array::from(output.png.as_slice()).into()),
-        ("width", image.width().into()),
-        ("height", image.height().into()),
+        ("width", photo.width().into()),
+        ("height", photo.height().into()),
     ]);
     if let Some(masks) = output.masks {
         set(&answer, "masks", &js(&masks)?);

@@ -20,6 +20,7 @@ pub mod js;
 #[cfg(feature = "webgpu")]
 mod kernels;
 mod mask;
+mod photo;
 mod prompts;
 #[cfg(not(feature = "webgpu"))]
 pub mod relaxed;

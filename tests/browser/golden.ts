@@ -28,6 +28,14 @@ export function goldenClick(name: string): GoldenMask {
   };
 }
 
+/** The prompt with a box alone, `p3_box`, of a golden file, and the scores of the decoder's four masks of it. */
+export function goldenBox(name: string): { readonly box: readonly [number, number, number, number]; readonly iou: readonly number[] } {
+  const golden = JSON.parse(readFileSync(join(FIXTURES, `goldens/${name}.json`), "utf8"));
+  const [left, top, right, bottom] = golden.prompts.p3_box.box;
+  const iou = safetensors(readFileSync(join(FIXTURES, `goldens/${name}.safetensors`)))("p3_box.iou_full");
+  return { box: [left, top, right - left, bottom - top], iou: [...new Float32Array(iou)] };
+}
+
 /** The part of pixels in which two packed masks differ. */
 export function difference(a: Uint8Array, b: Uint8Array, pixels: number): number {
   if (a.length !== b.length) throw new Error(`masks of ${a.length} and ${b.length} bytes`);

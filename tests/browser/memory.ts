@@ -22,6 +22,29 @@ export async function limitMemory(page: Page, megabytes: number): Promise<void> 
   });
 }
 
+/**
+ * Gives the engine in a page no more than so much memory for the pixels of photos, which lie outside WebAssembly's. What is
+ * given back counts no more.
+ */
+export async function limitPixels(page: Page, megabytes: number): Promise<void> {
+  const limit = `{
+    const bytes = Uint8Array;
+    const large = [];
+    globalThis.Uint8Array = new Proxy(bytes, {
+      construct: (_, [length, ...more]) => {
+        if (typeof length !== "number" || length < 1e6) return new bytes(length, ...more);
+        if (large.reduce((sum, { length }) => sum + length, length) > ${megabytes} * 1e6) throw new RangeError("Array buffer allocation failed");
+        large.push(new bytes(length));
+        return large.at(-1);
+      },
+    });
+  };`;
+  await page.context().route(/\/worker-cpu[^/]*\.js$/, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: limit + (await response.text()) });
+  });
+}
+
 const MEMORY_SECTION = 5;
 
 /** A module whose one memory grows to `pages` of 64 KiB and no further. */

@@ -242,7 +242,7 @@ test("preload goes where a request would, too, where no device can be asked abou
 test("settings are kept one by one; those of the engine let the model go when they change", async (test) => {
   const { door, engine } = await world(test);
   const released = () => engine.released;
-  for (const [changes, times] of [[{ device: "cpu" }, 1], [{ device: "cpu" }, 0], [{ onBackend: () => {} }, 0], [{ weights: "/a" }, 1], [{ worker: false, cache: false, sha256: "00" }, 1], [{}, 0], [undefined, 0]] as const) {
+  for (const [changes, times] of [[{ device: "cpu" }, 1], [{ device: "cpu" }, 0], [{ onBackend: () => {} }, 0], [{ weights: "/a" }, 1], [{ worker: false, cache: false, sha256: "00" }, 1], [{ model: "mobilesam" }, 1], [{}, 0], [undefined, 0]] as const) {
     const before = released();
     door.configure(changes as never);
     assert.equal(released() - before, times, JSON.stringify(changes));

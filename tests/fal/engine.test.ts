@@ -69,11 +69,11 @@ function page(test: TestContext, visibilityState: string | undefined) {
 }
 
 test("a model is loaded once, for all who ask while it loads, with the settings, on the device", async () => {
-  const world = engine({ weights: "/w", worker: false, idle: Infinity });
+  const world = engine({ weights: "/w", model: "mobilesam", worker: false, idle: Infinity });
   const lines: string[] = [];
   await Promise.all([world.run("webgpu", undefined, lines), world.run("webgpu", undefined, lines), world.engine.load("webgpu")]);
   await world.run("webgpu", undefined, lines);
-  assert.deepEqual(world.loads, [{ weights: "/w", worker: false, device: "webgpu" }]);
+  assert.deepEqual(world.loads, [{ weights: "/w", model: "mobilesam", worker: false, device: "webgpu" }]);
   assert.equal(lines.filter((line) => line === "loading the model").length, 1);
   await world.run("cpu", undefined, lines);
   assert.deepEqual([world.loads.length, world.freed], [2, 1], "another device takes the first one's place");

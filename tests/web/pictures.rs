@@ -1,9 +1,9 @@
 use js_sys::{Array, Uint8Array};
 use tinysam::Error;
-use tinysam::image::Image;
+use tinysam::image::{Image, Photo};
 use tinysam::web::decode::pixels;
 use tinysam::web::signal::Signal;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use crate::aborting_after;
@@ -24,7 +24,9 @@ fn blob(bytes: &[u8]) -> JsValue {
 }
 
 async fn read(source: JsValue) -> Result<Image, Error> {
-    pixels(source, &Signal::default()).await
+    let photo = pixels(source, &Signal::default()).await?;
+    let rgb = photo.read(0..(photo.width() * photo.height()) as usize).into_owned();
+    Image::from_rgb(photo.width(), photo.height(), rgb)
 }
 
 fn size(image: &Image) -> (u32, u32) {
@@ -278,10 +280,53 @@ async fn pixels_of_other_origins_are_refused_with_advice() {
 #[wasm_bindgen_test]
 async fn an_abort_is_heard_between_bands() {
     let aborted = Signal::new(Some(web_sys::AbortSignal::abort()));
-    assert_eq!(pixels(blob(fixture!("alpha.png")), &aborted).await, Err(Error::Aborted));
+    assert_eq!(pixels(blob(fixture!("alpha.png")), &aborted).await.map(drop), Err(Error::Aborted));
     // 48 megapixels take far longer than 10 ms, and 24 bands.
     let canvas = eval("(() => { const c = new OffscreenCanvas(8000, 6000); c.getContext('2d'); return c })()");
-    assert_eq!(pixels(canvas, &aborting_after(10)).await, Err(Error::Aborted));
+    assert_eq!(pixels(canvas, &aborting_after(10)).await.map(drop), Err(Error::Aborted));
     let data = eval("new ImageData(8000, 6000)");
-    assert_eq!(pixels(data, &aborting_after(10)).await, Err(Error::Aborted));
+    assert_eq!(pixels(data, &aborting_after(10)).await.map(drop), Err(Error::Aborted));
+}
+
+/// Has a photo's array made by `made`, a function of its length in bytes.
+async fn with_bytes_by<T>(made: &str, work: impl Future<Output = T>) -> T {
+    eval(&format!(
+        "globalThis.trueBytes = Uint8Array, globalThis.bytes = [],
+         globalThis.Uint8Array = new Proxy(Uint8Array, {{
+             construct: (target, [length, ...more]) =>
+                 typeof length == 'number' ? ({made})(length) : new target(length, ...more)
+         }})"
+    ));
+    let done = work.await;
+    eval("globalThis.Uint8Array = trueBytes");
+    done
+}
+
+#[wasm_bindgen_test]
+async fn photos_lie_outside_wasms_memory_and_are_given_back() {
+    let canvas = eval("(() => { const c = new OffscreenCanvas(4000, 3000); c.getContext('2d'); return c })()");
+    let recorded = "(length) => { const made = new trueBytes(length); bytes.push(made); return made }";
+    let memory = || core::arch::wasm32::memory_size::<0>() << 16;
+    let before = memory();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let photo = with_bytes_by(recorded, pixels(canvas.clone(), &Signal::default())).await;
+        held.push((photo.unwrap(), eval("bytes[0]")));
+    }
+    // All of them there would be four times as much.
+    assert!(memory() - before < 36_000_000, "{} bytes", memory() - before);
+    let length = |bytes: &JsValue| bytes.unchecked_ref::<Uint8Array>().length();
+    for (photo, bytes) in held {
+        assert_eq!(length(&bytes), 36_000_000);
+        drop(photo);
+        assert_eq!(length(&bytes), 0);
+    }
+}
+
+#[wasm_bindgen_test]
+async fn a_photo_for_which_there_is_no_memory_is_an_error() {
+    let refused = "() => { throw new RangeError('Array buffer allocation failed') }";
+    let read = pixels(eval("new ImageData(5, 4)"), &Signal::default());
+    let error = with_bytes_by(refused, read).await.map(drop).unwrap_err();
+    assert!(error.code() == "out_of_memory" && error.to_string().contains("5×4"), "{error}");
 }

@@ -19,6 +19,7 @@ const SETTINGS: Names<FalSettings> = {
   onBackend: true,
   weights: true,
   sha256: true,
+  model: true,
   cache: true,
   worker: true,
   workers: true,
@@ -82,7 +83,7 @@ export class Door {
   /** Sets how requests to `fal-ai/tiny-sam` are served; what is not named stays as it is. */
   readonly configure = (changes: FalSettings = {}): FalModel => {
     checkNames<FalSettings>(changes, SETTINGS, "the settings");
-    const reload = ["weights", "sha256", "cache", "worker", "workers", "assets", "device"] as const;
+    const reload = ["weights", "sha256", "model", "cache", "worker", "workers", "assets", "device"] as const;
     const differs = reload.some((name) => name in changes && changes[name] !== this.#settings[name]);
     this.#settings = { ...this.#settings, ...changes };
     if (differs) this.#engine.reset();

@@ -1,7 +1,7 @@
 /** Where a request runs, in a browser without WebGPU: each trigger, what reaches fal, and when nothing may. */
 import type { Page } from "@playwright/test";
 import { KEY, expect, test, type DoorSettings } from "../fal.ts";
-import { limitMemory } from "../memory.ts";
+import { limitMemory, limitPixels } from "../memory.ts";
 
 const SUBMIT = "https://queue.fal.run/fal-ai/tiny-sam";
 
@@ -93,7 +93,7 @@ const TRIGGERS: Record<string, Trigger> = {
     console: /CORS|ERR_FAILED/,
   },
   "no memory for the picture": {
-    force: (page) => limitMemory(page, 100),
+    force: (page) => limitPixels(page, 100),
     input: async (page) => ({ image_url: await bigPicture(page) }),
     reason: /out of memory: no room for a picture of 8000.6000/,
     alone: { status: 500, message: /out of memory.*proxyUrl.*credentials/ },

@@ -1,7 +1,7 @@
 /** What the embedding of the last request's picture saves, and when there is none. (When it counts: fal-again.spec.ts.) */
 import type { Page } from "@playwright/test";
 import { expect, test } from "../fal.ts";
-import { limitMemory } from "../memory.ts";
+import { limitMemory, limitPixels } from "../memory.ts";
 
 /** Asks for a mask of each of the pictures: whether its embedding was there, how long it took, and what came of it. */
 function ask(page: Page, asked: { photo: string; x: number; blob?: boolean }[], size: number) {
@@ -55,7 +55,9 @@ test("where there is nothing to hash with, for want of a secure context, each re
 });
 
 test("where there is memory for one big picture, there is for another after it", async ({ page, door }) => {
-  await limitMemory(page, 300);
+  // Its pixels are 144 MB.
+  await limitMemory(page, 140);
+  await limitPixels(page, 200);
   await door.open({ device: "cpu" });
   const told = await page.evaluate(async () => {
     const told = [];

@@ -67,6 +67,40 @@ test("memory stays flat over twenty runs of everything, finished or left", async
   expect(after - before).toBeLessThan(20);
 });
 
+test("photos take nothing of the memory that never shrinks, and are there to be shown", async ({ app }) => {
+  const page = await app.open();
+  const run = await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64, workers: 1 });
+    const colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [10, 20, 30], [250, 240, 230]];
+    const memory: number[] = [];
+    const masks = [];
+    for (const [red, green, blue] of colours) {
+      const canvas = new OffscreenCanvas(4000, 3000);
+      const context = canvas.getContext("2d")!;
+      context.fillStyle = `rgb(${red} ${green} ${blue})`;
+      context.fillRect(0, 0, 4000, 3000);
+      const image = await sam.embed(canvas);
+      masks.push((await image.segment({ points: [[1800, 1500]] }))[0]!);
+      memory.push(await sam.memory());
+    }
+    const shown = [];
+    for (const mask of masks) {
+      const cut = await createImageBitmap(await mask.toBlob("cutout"), { resizeWidth: 80, resizeHeight: 60 });
+      const context = new OffscreenCanvas(80, 60).getContext("2d")!;
+      context.drawImage(cut, 0, 0);
+      const { data } = context.getImageData(0, 0, 80, 60);
+      const inside = data.findIndex((alpha, i) => i % 4 === 3 && alpha === 255);
+      shown.push([...data.slice(inside - 3, inside)]);
+    }
+    return { memory, colours, shown, most: await sam.memory() };
+  });
+  const more = (run.memory.at(-1)! - run.memory[0]!) / 1e6;
+  console.log(`five photos of 12 megapixels held: ${(run.memory[0]! / 1e6).toFixed(0)} MB for the first, ${more.toFixed(1)} MB more for the others, ${(run.most / 1e6).toFixed(0)} MB with cut-outs`);
+  // One of them is 36 MB.
+  expect(more).toBeLessThan(20);
+  expect(run.shown).toEqual(run.colours);
+});
+
 test("forgotten handles are collected", async ({ app }) => {
   const page = await app.open();
   await page.evaluate(async () => {
