@@ -14,7 +14,7 @@ fn main() {
     let image = Image::from_rgb(width, height, rgb).unwrap();
     let resized = resize(&image, &frame).unwrap();
     time("resize to 1024", || resize(&image, &frame));
-    time("normalise and pad", || normalise_and_pad(&resized, &frame));
+    time("normalise and pad", || normalise_and_pad(&resized, frame.resized.0 as usize, [frame.side as usize; 2]));
 
     let cutoffs = Cutoffs { confident: Some(8.5), ..Cutoffs::default() };
     for (name, radius) in [("whole photo", 2.0), ("half", 0.4), ("small", 0.05)] {

@@ -29,7 +29,7 @@ fn check(image: &Image, side: u32, [photo, resized_u8, input]: [&str; 3]) {
     let frame = Frame::new(image.width(), image.height(), side).unwrap();
     let resized = resize(image, &frame).unwrap();
     assert_eq!(sha256(&resized), resized_u8);
-    let channels_last = normalise_and_pad(&resized, &frame);
+    let channels_last = normalise_and_pad(&resized, frame.resized.0 as usize, [frame.side as usize; 2]);
     let channels_first: Vec<u8> = (0..3)
         .flat_map(|channel| channels_last.iter().skip(channel).step_by(3))
         .flat_map(|value| value.to_le_bytes())

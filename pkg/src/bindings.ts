@@ -1,4 +1,5 @@
 import type { Fault, LogLine, TinySamMask } from "./fal/endpoint.js";
+import type { Batch } from "./mates.js";
 
 /**
  * What this package needs of a WebAssembly module (src/web/bindings.rs), written out because the two modules
@@ -20,6 +21,17 @@ export interface EngineClass {
     onProgress: (progress: EngineProgress) => void,
     signal?: AbortSignal,
   ): Promise<Engine>;
+  /** Of the CPU's module: the engine of another worker than the first. */
+  join?(weights: Uint8Array, sha256: string): Promise<CrewEngine>;
+}
+
+/**
+ * The engine of a worker that takes parts of another's work.
+ * @internal
+ */
+export interface CrewEngine extends Engine {
+  /** `rgb`: the rows of pixels that the part is of. `job`: how rows are exchanged with the other workers of this encode. */
+  part(part: object, rgb: Uint8Array, job: object): Promise<void>;
 }
 
 /** @internal */
@@ -29,6 +41,8 @@ export interface EngineOptions {
   forceSoftware?: boolean;
   /** What the browser tells of the GPU: how products are cut is chosen by it until it is measured. */
   adapter?: string;
+  /** The other workers, on the CPU. */
+  mates?: object;
 }
 
 /** @internal */
@@ -43,6 +57,8 @@ export interface Engine {
   readonly backend: string;
   readonly checkpointSha256: string;
   readonly adapter: string;
+  /** How products are cut on this GPU, or the processor's instruction set. */
+  readonly kernels: string;
   answer(
     input: unknown,
     image: Blob | undefined,
@@ -62,6 +78,8 @@ export interface EngineEmbedding {
   readonly crop: Uint32Array;
   toBytes(precision: string): Promise<Uint8Array>;
   segment(prompts: object[], signal?: AbortSignal): Promise<EngineMask[]>;
+  /** Of the CPU's module: decodes for the first worker. */
+  decodeBatch?(prompts: object, over?: number): Promise<Batch>;
   everything(options: object, onBatch: (batch: EngineBatch) => void, signal?: AbortSignal): Promise<EngineMask[]>;
   layers(): EngineLayers;
   free(): void;

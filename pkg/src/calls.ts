@@ -22,6 +22,12 @@ export interface LoadOptions {
    */
   readonly worker?: boolean | WorkerMaker;
   /**
+   * How many workers the CPU computes with, each with the weights in memory of its own (some 90 MB at 1024); results are
+   * the same to the last bit. Default: one for each core, five at most, and no more than the machine has gigabytes of memory.
+   * A GPU needs one.
+   */
+  readonly workers?: number;
+  /**
    * The folder that holds the package's `worker-*.js` and `tinysam-*.wasm`, for tools that do not emit them by
    * themselves. Default: the folder of this script, or where a bundler put them.
    */
@@ -64,6 +70,7 @@ export const LOAD: Names<LoadOptions> = {
   device: true,
   size: true,
   worker: true,
+  workers: true,
   assets: true,
   cache: true,
   signal: true,

@@ -80,6 +80,11 @@ export class Connection {
     this.#send({ freeMask: id });
   }
 
+  /** Tells the first worker of an engine that another can work, or is gone. */
+  tell(crew: { readonly joined: number } | { readonly lost: number }): void {
+    this.#send(crew);
+  }
+
   /** Ends the engine and everything that it holds; what is pending is rejected with `reason`. */
   close(reason: TinySamError): void {
     if (this.#death !== undefined) return;

@@ -10,6 +10,10 @@ export interface DeviceChoice {
   readonly reason: string;
   /** The GPU's name as far as the browser tells it; absent on the CPU. */
   readonly adapter?: string;
+  /** How a loaded engine computes: the way to cut products on this GPU, or the processor's instruction set. */
+  readonly instructions?: string;
+  /** How many workers a loaded engine has: fewer than at first, when some have died. */
+  readonly workers?: number;
   /** True if that GPU is a program on the CPU, which is many times slower than `cpu`. */
   readonly software: boolean;
 }

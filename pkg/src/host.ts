@@ -1,9 +1,11 @@
 import { assetsOf, howToServe } from "./assets.js";
-import { Connection } from "./connection.js";
+import { Connection, type Line } from "./connection.js";
+import { Crew, workersHere } from "./crew.js";
 import { OF_THE_GPU, chooseDevice, type DeviceChoice, type DeviceKind } from "./device.js";
 import { TinySamError, aborted, throwIfAborted } from "./errors.js";
 import { Lane } from "./lane.js";
 import { openLocal } from "./local.js";
+import type { Lines } from "./exchange.js";
 import type { EngineRecord } from "./protocol.js";
 import { notServed } from "./served.js";
 import { startWorker, type WorkerMaker } from "./start.js";
@@ -14,6 +16,8 @@ import type { PreparedWeights } from "./weights.js";
 export interface HostOptions {
   readonly preference: "auto" | DeviceKind;
   readonly worker: boolean | WorkerMaker;
+  /** How many, on the CPU; undefined: as many as this machine is good for. */
+  readonly workers: number | undefined;
   /** The folder of the package's files, where an application names it. */
   readonly assets: string | URL | undefined;
   readonly weights: PreparedWeights;
@@ -25,7 +29,12 @@ interface Running {
   readonly connection: Connection;
   readonly device: DeviceChoice;
   readonly record: EngineRecord;
+  /** Its other workers, where it has any. */
+  readonly crew: Crew | undefined;
 }
+
+/** How long loading waits for workers after the first; those that take longer join later. */
+const PATIENCE_MS = 2000;
 
 /**
  * Keeps one engine running: starts it, and after a crash starts another with the same weights for the next
@@ -41,6 +50,8 @@ export class Host {
   /** How a GPU failed in the middle of a call. It would fail the next one, too: under `auto` it is left for the CPU. */
   #failedGpu: TinySamError | undefined;
   #released: TinySamError | undefined;
+  /** Workers that an engine may have at most, since one died: memory may have been the reason. */
+  #atMost = Infinity;
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -48,11 +59,19 @@ export class Host {
 
   /** The device in use, or that of the last engine while none runs. */
   get device(): DeviceChoice {
-    return this.#last().device;
+    const { device, record, crew } = this.#last();
+    return { ...device, instructions: record.kernels, workers: crew?.count ?? 1 };
   }
 
   get checkpointSha256(): string {
     return this.#last().record.checkpointSha256;
+  }
+
+  /** Bytes of WebAssembly memory of all its workers. */
+  async memory(): Promise<number> {
+    const { connection, crew } = await this.start();
+    const [first, others] = await Promise.all([connection.call("memory", {}), crew?.memory() ?? 0]);
+    return first + others;
   }
 
   #last(): Running {
@@ -105,8 +124,14 @@ export class Host {
     const script = worker === true ? { address: files.worker, howToServe: () => howToServe(kind, assets) } : worker;
     const line = script === false ? openLocal(kind, files.wasm) : await startWorker(kind, script, signal);
     let started = false;
-    const connection = new Connection(kind, line, (reason) => {
+    const crew = script === false || kind === "webgpu" ? undefined : this.#crew(() => startWorker(kind, script, signal));
+    const close = () => {
+      line.close();
+      crew?.close(new TinySamError("released", "its engine has ended"));
+    };
+    const connection = new Connection(kind, { ...line, close }, (reason) => {
       if (started && kind === "webgpu") this.#failedGpu = reason;
+      if (crew !== undefined) this.#atMost = Math.max(1, crew.count - 1);
       this.lane.fail(reason);
     });
     // Ending the engine is the surest stop: nothing half-loaded stays.
@@ -114,10 +139,14 @@ export class Host {
     signal?.addEventListener("abort", stop, { once: true });
     try {
       const adapter = device.adapter === undefined ? {} : { adapter: device.adapter };
-      const args = { wasm: files.wasm, weights, cache, forceSoftware: device.software, ...adapter };
-      const record = await connection.call("load", args, onProgress ? { onEvent: onProgress } : {});
+      const lines: Lines = crew?.lines ?? new Map<number, MessagePort>();
+      const args = { wasm: files.wasm, weights, cache, forceSoftware: device.software, lines, ...adapter };
+      const loaded = connection.call("load", args, { transfer: [...lines.values()], ...(onProgress && { onEvent: onProgress }) });
+      const mustered = crew?.muster(connection, files.wasm);
+      const record = await loaded;
       started = true;
-      return { connection, device, record };
+      if (mustered !== undefined) await Promise.race([mustered, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+      return { connection, device, record, crew };
     } catch (error) {
       connection.close(error as TinySamError);
       if (!(error instanceof TinySamError) || error.code !== "module_unreachable") throw error;
@@ -129,5 +158,13 @@ export class Host {
     } finally {
       signal?.removeEventListener("abort", stop);
     }
+  }
+
+  /** The other workers of an engine on the CPU. */
+  #crew(start: () => Promise<Line>): Crew | undefined {
+    const count = Math.min(this.#options.workers ?? workersHere(), this.#atMost);
+    if (count < 2) return undefined;
+    const crew: Crew = new Crew(count, start, () => (this.#atMost = Math.min(this.#atMost, crew.count)));
+    return crew;
   }
 }

@@ -90,6 +90,7 @@ function same(a: HostOptions, b: HostOptions): boolean {
     a.weights.sha256 === b.weights.sha256 &&
     a.preference === b.preference &&
     a.worker === b.worker &&
+    a.workers === b.workers &&
     a.cache === b.cache &&
     String(a.assets) === String(b.assets)
   );

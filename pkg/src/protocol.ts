@@ -6,6 +6,7 @@
 import type { DeviceKind } from "./device.js";
 import type { WireError } from "./errors.js";
 import type { EngineAnswer, LogLine } from "./fal/endpoint.js";
+import type { Lines } from "./exchange.js";
 import type { PostableImage } from "./source.js";
 import type { PlainPrompt } from "./prompts.js";
 import type { Box, EverythingOptions, LayersKind, PngKind, Progress, Rle } from "./types.js";
@@ -43,6 +44,8 @@ export interface EmbeddingRecord {
 /** @internal */
 export interface EngineRecord {
   readonly checkpointSha256: string;
+  /** How products are cut on this GPU, or the processor's instruction set. */
+  readonly kernels: string;
 }
 
 /** @internal */
@@ -59,10 +62,12 @@ export interface BatchRecord {
 export interface Calls {
   load: {
     /** `wasm`: the module's address. `adapter`: what the browser tells of the GPU. */
-    args: { wasm: string; weights: PreparedWeights; cache: boolean; forceSoftware: boolean; adapter?: string };
+    args: { wasm: string; weights: PreparedWeights; cache: boolean; forceSoftware: boolean; adapter?: string; lines: Lines };
     reply: EngineRecord;
     event: Progress;
   };
+  /** Of another worker than the first: takes parts of its work from now on. */
+  join: { args: { wasm: string; lines: Lines }; reply: void; event: never };
   /** Bytes of WebAssembly's memory. */
   memory: { args: Record<string, never>; reply: number; event: never };
   embed: { args: { source: PostableImage; size: number; crop?: Box | undefined }; reply: EmbeddingRecord; event: never };
@@ -107,7 +112,10 @@ export type Request =
   | { [Name in CallName]: { readonly id: number; readonly name: Name; readonly args: Calls[Name]["args"] } }[CallName]
   | { readonly abort: number }
   | { readonly freeEmbedding: EmbeddingId }
-  | { readonly freeMask: MaskId };
+  | { readonly freeMask: MaskId }
+  /** Another worker, by its number, can work, or is gone. */
+  | { readonly joined: number }
+  | { readonly lost: number };
 
 /** @internal */
 export type Response =

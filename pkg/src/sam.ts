@@ -1,5 +1,6 @@
 import { EMBED, LOAD, RESTORE, type EmbedOptions, type LoadOptions, type RestoreOptions } from "./calls.js";
 import type { Connection } from "./connection.js";
+import { checkWorkers } from "./crew.js";
 import type { DeviceChoice } from "./device.js";
 import { dispose } from "./dispose.js";
 import { TinySamError, tainted, throwIfAborted } from "./errors.js";
@@ -41,11 +42,12 @@ export class TinySam {
    */
   static async load(options: LoadOptions = {}): Promise<TinySam> {
     checkNames<LoadOptions>(options, LOAD, "the options of load");
-    const { weights, sha256, device = "auto", size = 1024, worker = true, assets, cache = true, signal, onProgress } = options;
+    const { weights, sha256, device = "auto", size = 1024, worker = true, workers, assets, cache = true, signal, onProgress } = options;
     checkSize(size);
+    checkWorkers(workers);
     requireEngine();
     const prepared = await prepareWeights(weights, sha256, onProgress, signal);
-    const lease = await Lease.take({ preference: device, worker, assets, weights: prepared, cache }, onProgress, signal);
+    const lease = await Lease.take({ preference: device, worker, workers, assets, weights: prepared, cache }, onProgress, signal);
     return new TinySam(lease, size);
   }
 
@@ -60,14 +62,16 @@ export class TinySam {
   }
 
   /**
-   * Bytes of WebAssembly memory that the engine has: since such memory never shrinks, the most that it has needed.
+   * Bytes of WebAssembly memory that the engine has in all its workers: since such memory never shrinks, the most that it
+   * has needed.
    * The answer comes when the engine has done with what it is at. What lies on a GPU, weights and embeddings above
    * all, is not in it: browsers do not tell.
    *
    * @throws `released`, `crashed`
    */
   async memory(): Promise<number> {
-    return (await this.#start()).connection.call("memory", {});
+    this.#lease.check();
+    return this.#lease.host.memory();
   }
 
   /**

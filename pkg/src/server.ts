@@ -1,6 +1,8 @@
 import type { Engine, EngineEmbedding, EngineLayers, EngineMask, EngineModule, EngineOptions } from "./bindings.js";
 import { compiled } from "./compiled.js";
 import { TinySamError, isTrap, toWire } from "./errors.js";
+import { Mates } from "./mates.js";
+import { joinCrew } from "./member.js";
 import { firstToLoad, keptFirst } from "./mirrors.js";
 import type { CallName, Calls, EmbeddingId, EmbeddingRecord, MaskId, MaskRecord, Port, Request, Response } from "./protocol.js";
 import { discard } from "./source.js";
@@ -35,6 +37,7 @@ export class Server {
   readonly #running = new Map<number, AbortController>();
   #engine: Engine | undefined;
   #memory: WebAssembly.Memory | undefined;
+  #mates: Mates | undefined;
   #lastHandle = 0;
 
   constructor(port: Port, loadModule: () => Promise<EngineModule>) {
@@ -62,6 +65,8 @@ export class Server {
     if ("abort" in request) return this.#running.get(request.abort)?.abort();
     if ("freeEmbedding" in request) return this.#freeEmbedding(request.freeEmbedding);
     if ("freeMask" in request) return this.#freeMask(request.freeMask);
+    if ("joined" in request) return this.#mates?.join(request.joined);
+    if ("lost" in request) return this.#mates?.lose(request.lost);
     const { id, name } = request;
     const controller = new AbortController();
     this.#running.set(id, controller);
@@ -83,16 +88,25 @@ export class Server {
   }
 
   readonly #handlers: Handlers = {
-    load: async ({ wasm, weights, cache, forceSoftware, adapter }, { signal, report }) => {
+    load: async ({ wasm, weights, cache, forceSoftware, adapter, lines }, { signal, report }) => {
       report({ phase: "module" });
+      if (lines.size > 0) this.#mates = new Mates(lines);
       const module = await compiled(this.#loadModule, wasm);
       this.#memory = module.memory;
       const options: EngineOptions = { cache, forceSoftware };
       if (weights.sha256 !== undefined) options.sha256 = weights.sha256;
       if (adapter !== undefined) options.adapter = adapter;
+      if (this.#mates !== undefined) options.mates = this.#mates;
       const sources = cache ? await keptFirst(weights.sources) : weights.sources;
       this.#engine = await firstToLoad(sources, report, signal, (source, tell, until) => module.Engine.load(source, options, tell, until));
-      return { checkpointSha256: this.#engine.checkpointSha256 };
+      return { checkpointSha256: this.#engine.checkpointSha256, kernels: this.#engine.kernels };
+    },
+
+    join: async ({ wasm, lines }) => {
+      const module = compiled(this.#loadModule, wasm);
+      const noted = module.then(({ memory }) => void (this.#memory = memory));
+      await joinCrew({ lines, module, onFailure: (error) => this.crash(error) });
+      return noted;
     },
 
     memory: () => this.#memory?.buffer.byteLength ?? 0,

@@ -3,6 +3,7 @@
 //! Shapes: `S` is the model side in pixels, a multiple of 64; `L = (S/16)²` image tokens; `B` prompts of `N` embedded
 //! points each. Feature maps are channels-last, `[H, W, C]`. No parameter depends on `S`.
 
+mod bands;
 mod mask_decoder;
 pub mod ops;
 mod probe;
@@ -18,6 +19,7 @@ use burn::tensor::{Device, Tensor};
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Result};
 
+pub use bands::{Arriving, Band, Exchange, Neighbours};
 pub use mask_decoder::{Attended, ImageTokens, MASKS, MaskDecoder, scores};
 pub use ops::{Pixels, finished};
 pub use probe::Probe;
@@ -77,24 +79,27 @@ impl TinySam {
         &self.device
     }
 
-    /// Encodes the pixels of a photo of model side `S`. `pause` is awaited between any two steps; see [`TinyVit::forward`].
+    /// Encodes the pixels of a photo, or a worker's part of it; the first worker gets what all of them have made. See
+    /// [`TinyVit::forward`].
     ///
     /// # Errors
-    /// `internal` if the pixels are not square; as `pause` has them.
+    /// `internal` if the side is not a multiple of 64; as [`Neighbours::exchange`] has them.
     pub async fn encode(
         &self,
         pixels: Pixels,
         probe: &mut Probe<'_>,
-        pause: impl AsyncFnMut() -> Result<()>,
-    ) -> Result<Embedding> {
-        let [side, width] = pixels.dims();
-        if side != width || !side.is_multiple_of(64) {
-            return Err(Error::Internal(format!("the encoder was given {width}×{side} pixels")));
+        others: &mut dyn Neighbours,
+    ) -> Result<Option<Embedding>> {
+        let side = pixels.side();
+        if !side.is_multiple_of(64) {
+            return Err(Error::Internal(format!("the encoder was given pixels of side {side}")));
         }
         let grid = side / 16;
-        let image = self.image_encoder.forward(pixels, probe, pause).await?;
-        let image = image.reshape([1, grid * grid, EMBEDDING]); // [1, L, 256]
-        Ok(self.embedding(image, side as u32))
+        let image = self.image_encoder.forward(pixels, probe, others).await?;
+        Ok(image.map(|image| {
+            let image = image.reshape([1, grid * grid, EMBEDDING]); // [1, L, 256]
+            self.embedding(image, side as u32)
+        }))
     }
 
     /// What prompts need of an encoded image, `[1, L, 256]`, of model side `side`.

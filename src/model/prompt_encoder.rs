@@ -13,7 +13,7 @@ use super::weights::Weights;
 use crate::Result;
 
 /// One prompt in model pixels: what the network is asked about.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Prompt {
     /// `(x, y)` and whether it is in the foreground.
     pub points: Vec<((f32, f32), bool)>,

@@ -12,7 +12,10 @@
 use burn::tensor::Tensor;
 
 use super::EMBEDDING;
-use super::ops::{self, Activation, Bottleneck, Conv3x3, Depthwise3x3, Linear, Norm, PixelConv, Pixels, Window};
+use super::bands::{Neighbours, Strip};
+use super::ops::{
+    self, Activation, Bottleneck, Conv3x3, Depthwise3x3, Linear, Norm, PixelConv, Pixels, Stripe, Window,
+};
 use super::probe::Probe;
 use super::weights::Weights;
 use crate::Result;
@@ -104,48 +107,50 @@ impl TinyVit {
         Ok(TinyVit { patch_embed, stage0, stages, downsamples, neck })
     }
 
-    /// Pixels → image embedding. `pause` is awaited between any two steps, of which the longest is a tenth of the whole;
-    /// an error from it ends the work.
+    /// Pixels → image embedding: a worker's rows of the pixels ([`Band::pixels`]) → the whole embedding, on the first
+    /// worker.
     ///
     /// # Shapes
     /// Of `S` a side → `[S/16, S/16, 256]`; `S` is a multiple of 64.
     ///
     /// # Errors
-    /// As `pause` has them.
+    /// As [`Neighbours::exchange`] has them.
     pub async fn forward(
         &self,
         pixels: Pixels,
         probe: &mut Probe<'_>,
-        mut pause: impl AsyncFnMut() -> Result<()>,
-    ) -> Result<Tensor<3>> {
+        others: &mut dyn Neighbours,
+    ) -> Result<Option<Tensor<3>>> {
+        let half = pixels.side() / 2;
         let x = ops::embed_pixels(pixels, &self.patch_embed.0, Activation::Gelu); // [S/2, S/2, 32]
-        pause().await?;
-        let mut x = ops::conv3x3(x, &self.patch_embed.1, 2, Activation::None); // [S/4, S/4, 64]
-        probe.see(|| "enc.patch_embed".into(), || x.clone());
+        let (x, height) = Strip::new(x, half).around(2, others).await?;
+        let x = ops::conv3x3(x, &self.patch_embed.1, 2, Activation::None); // [S/4, S/4, 64]
+        let mut x = Strip::new(x, height);
+        probe.see(|| "enc.patch_embed".into(), || x.rows.clone());
         for (j, block) in self.stage0.iter().enumerate() {
-            pause().await?;
-            x = ops::bottleneck(x, block);
-            probe.see(|| format!("enc.layers.0.blocks.{j}"), || x.clone());
+            let (around, height) = x.around(1, others).await?;
+            x = Strip::new(ops::bottleneck(around, block), height);
+            probe.see(|| format!("enc.layers.0.blocks.{j}"), || x.rows.clone());
         }
         for (i, (downsample, stage)) in self.downsamples.iter().zip(&self.stages).enumerate() {
-            pause().await?;
-            x = ops::bottleneck(x, downsample); // [S/8, S/8, 128], [S/16, S/16, 160], [S/16, S/16, 320]
-            probe.see(|| format!("enc.layers.{i}"), || x.clone());
+            let (around, height) = x.around(downsample.stride, others).await?;
+            let y = ops::bottleneck(around, downsample); // [S/8, S/8, 128], [S/16, S/16, 160], [S/16, S/16, 320]
+            x = Strip::new(y, height);
+            probe.see(|| format!("enc.layers.{i}"), || x.rows.clone());
             for (j, block) in stage.blocks.iter().enumerate() {
                 let name = format!("enc.layers.{}.blocks.{j}", i + 1);
                 if j == 0 {
-                    probe.see(|| format!("{name}.attn"), || block.attention.windows(x.clone()));
+                    probe.see(|| format!("{name}.attn"), || block.attention.windows(x.rows.clone()));
                 }
-                pause().await?;
-                x = block.attend(x);
-                pause().await?;
-                x = block.think(x);
-                probe.see(|| name, || x.clone());
+                x = x.in_windows(block.attention.window.side, others).await?.map(|x| block.attend(x));
+                let (around, height) = x.around(1, others).await?;
+                x = Strip::new(block.think(around), height);
+                probe.see(|| name, || x.rows.clone());
             }
         }
-        probe.see(|| "enc.layers.3".into(), || x.clone());
-        probe.see(|| "enc.pre_neck".into(), || x.clone());
-        self.neck.forward(x, probe, pause).await
+        probe.see(|| "enc.layers.3".into(), || x.rows.clone());
+        probe.see(|| "enc.pre_neck".into(), || x.rows.clone());
+        self.neck.forward(x, probe, others).await
     }
 }
 
@@ -169,7 +174,7 @@ impl Block {
     }
 
     /// The second half: the convolution between neighbours, and the MLP. `[H, W, C]` → `[H, W, C]`
-    fn think(&self, x: Tensor<3>) -> Tensor<3> {
+    fn think(&self, x: Stripe) -> Tensor<3> {
         self.mlp.forward(ops::depthwise3x3(x, &self.local_conv))
     }
 }
@@ -249,26 +254,19 @@ impl Mlp {
 }
 
 impl Neck {
-    /// `[H, W, 320]` → `[H, W, 256]`
-    async fn forward(
-        &self,
-        x: Tensor<3>,
-        probe: &mut Probe<'_>,
-        mut pause: impl AsyncFnMut() -> Result<()>,
-    ) -> Result<Tensor<3>> {
-        pause().await?;
-        let x = ops::linear(x, &self.project, Activation::None, None);
-        probe.see(|| "enc.neck.0".into(), || x.clone());
-        let x = ops::layer_norm(x, &self.norm1, Activation::None);
-        probe.see(|| "enc.neck.1".into(), || x.clone());
-        pause().await?;
-        let x = ops::conv3x3(x, &self.conv, 1, Activation::None);
-        pause().await?;
-        probe.see(|| "enc.neck.2".into(), || x.clone());
+    /// `[H, W, 320]` → `[H, W, 256]`, whole, on the first worker.
+    async fn forward(&self, x: Strip, probe: &mut Probe<'_>, others: &mut dyn Neighbours) -> Result<Option<Tensor<3>>> {
+        let x = x.map(|x| ops::linear(x, &self.project, Activation::None, None));
+        probe.see(|| "enc.neck.0".into(), || x.rows.clone());
+        let x = x.map(|x| ops::layer_norm(x, &self.norm1, Activation::None));
+        probe.see(|| "enc.neck.1".into(), || x.rows.clone());
+        let (around, height) = x.around(1, others).await?;
+        let x = Strip::new(ops::conv3x3(around, &self.conv, 1, Activation::None), height);
+        probe.see(|| "enc.neck.2".into(), || x.rows.clone());
         // The embedding, which is kept.
-        let x = ops::keeping(&x.clone(), || ops::layer_norm(x, &self.norm2, Activation::None));
-        probe.see(|| "enc.neck.3".into(), || x.clone());
-        Ok(x)
+        let x = x.map(|x| ops::keeping(&x.clone(), || ops::layer_norm(x, &self.norm2, Activation::None)));
+        probe.see(|| "enc.neck.3".into(), || x.rows.clone());
+        x.gather(others).await
     }
 }
 

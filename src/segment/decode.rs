@@ -1,8 +1,13 @@
 //! The one way into the decoder: prompts in batches, each handed over and let go before the next.
 
+use std::collections::VecDeque;
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor, TensorData, Transaction};
 
-use super::{Embedding, Prompt, Sam};
+use super::answer::ambiguous;
+use super::crew::ended;
+use super::{Crew, Embedding, Prompt, Sam, SavedPrecision, Task};
 use crate::model::{self, Attended, MASKS};
 use crate::{Error, Result};
 
@@ -17,19 +22,24 @@ use crate::{Error, Result};
 /// to its caller (`out_of_memory`, `crashed`).
 const BATCH: usize = if cfg!(feature = "webgpu") { 16 } else { 4 };
 
-/// Says of a prompt's four scores whether any of its masks may be wanted.
-pub(super) type Hopeful<'a> = dyn Fn(&[f32; MASKS]) -> bool + 'a;
+/// Batches that are kept until those before them are done.
+const AHEAD: usize = 16;
 
 /// What one batch came to.
+pub struct Batch {
+    /// Predicted IoU of the four masks of each prompt of the batch.
+    pub scores: Vec<[f32; MASKS]>,
+    /// Which prompts of the batch have masks.
+    pub upscaled: Vec<usize>,
+    /// Low-res logits of their four masks, `[upscaled, 4, S/4, S/4]`.
+    pub logits: Vec<f32>,
+}
+
+/// A batch among all prompts.
 pub(super) struct Decoded {
     /// Prompts decoded so far, those of this batch among them.
     pub done: usize,
-    /// Predicted IoU of the four masks of each prompt of the batch.
-    scores: Vec<[f32; MASKS]>,
-    /// Which prompts of the batch have masks.
-    upscaled: Vec<usize>,
-    /// Low-res logits of their four masks, `[upscaled, 4, S/4, S/4]`.
-    logits: Vec<f32>,
+    batch: Batch,
 }
 
 /// One prompt's four masks.
@@ -44,11 +54,12 @@ pub(super) struct Answered<'a> {
 impl Decoded {
     /// The prompts that have masks.
     pub fn answers(&self) -> impl Iterator<Item = Answered<'_>> {
-        let first = self.done - self.scores.len();
-        let each = self.logits.len() / self.upscaled.len().max(1);
-        self.upscaled.iter().zip(self.logits.chunks_exact(each.max(1))).map(move |(&index, logits)| Answered {
+        let Batch { scores, upscaled, logits } = &self.batch;
+        let first = self.done - scores.len();
+        let each = logits.len() / upscaled.len().max(1);
+        upscaled.iter().zip(logits.chunks_exact(each.max(1))).map(move |(&index, logits)| Answered {
             prompt: first + index,
-            scores: &self.scores[index],
+            scores: &scores[index],
             logits,
         })
     }
@@ -68,15 +79,26 @@ pub(super) struct Decoding<'a> {
     embedding: &'a Embedding,
     prompts: &'a [Prompt],
     inputs: Vec<model::Prompt>,
-    hopeful: Option<&'a Hopeful<'a>>,
+    over: Option<f32>,
+    /// Prompts whose batches were given back.
     done: usize,
+    /// Prompts whose batches were begun.
+    begun: usize,
+    /// Batches that were begun, in their order.
+    under_way: VecDeque<(Range<usize>, UnderWay)>,
+}
+
+enum UnderWay {
+    Elsewhere(Task<'static, Batch>),
+    Done(Batch),
 }
 
 impl Sam {
-    /// Decodes prompts batch by batch, as they are asked for ([`Decoding::next`]).
+    /// Decodes prompts batch by batch, as they are asked for ([`Decoding::next`]), with the crew's help where there is more
+    /// than one batch of them.
     ///
-    /// With `hopeful`, a prompt of which it says no is not upscaled: the scores depend on the tokens alone. They cost a
-    /// journey of their own to the device, so without it scores and masks come back together.
+    /// With `over`, a prompt none of whose three masks has a predicted IoU over it is not upscaled: the scores depend on
+    /// the tokens alone. They cost a journey of their own to the device, so without it scores and masks come back together.
     ///
     /// # Errors
     /// `prompt_invalid` for a prompt that cannot be, before anything is computed.
@@ -84,10 +106,11 @@ impl Sam {
         &'a self,
         embedding: &'a Embedding,
         prompts: &'a [Prompt],
-        hopeful: Option<&'a Hopeful<'a>>,
+        over: Option<f32>,
     ) -> Result<Decoding<'a>> {
         let inputs = prompts.iter().map(|prompt| prompt.resolve(&embedding.frame)).collect::<Result<_>>()?;
-        Ok(Decoding { sam: self, embedding, prompts, inputs, hopeful, done: 0 })
+        let under_way = VecDeque::new();
+        Ok(Decoding { sam: self, embedding, prompts, inputs, over, done: 0, begun: 0, under_way })
     }
 
     /// The transformer over prompts of one shape.
@@ -98,6 +121,32 @@ impl Sam {
             .then(|| Tensor::from_data(TensorData::new(masks, [prompts.len(), side, side]), self.model.device()));
         self.model.attend(&embedding.model, inputs, masks)
     }
+
+    /// Decodes prompts of one shape on this worker; `prompts` are those that have the masks of `inputs`, if any has.
+    pub(super) async fn decode_here(
+        &self,
+        embedding: &Embedding,
+        inputs: &[model::Prompt],
+        prompts: &[Prompt],
+        over: Option<f32>,
+    ) -> Result<Batch> {
+        let decoder = &self.model.mask_decoder;
+        let attended = self.attend(embedding, inputs, prompts);
+        let Some(over) = over else {
+            let masks = decoder.masks(&attended);
+            let (heads, logits) = read_both(attended.heads, masks).await?;
+            return Ok(Batch { scores: scores(&heads), upscaled: (0..inputs.len()).collect(), logits });
+        };
+        let scores = scores(&read(attended.heads.clone()).await?);
+        let hopeful = |i: &usize| scores[*i][ambiguous()].iter().any(|score| *score > over);
+        let upscaled: Vec<usize> = (0..inputs.len()).filter(hopeful).collect();
+        let logits = match upscaled.len() {
+            0 => Vec::new(),
+            all if all == inputs.len() => read(decoder.masks(&attended)).await?,
+            _ => read(decoder.masks(&select(attended, &upscaled))).await?,
+        };
+        Ok(Batch { scores, upscaled, logits })
+    }
 }
 
 impl Decoding<'_> {
@@ -106,37 +155,75 @@ impl Decoding<'_> {
     /// # Errors
     /// As the device has them.
     pub async fn next(&mut self) -> Result<Option<Decoded>> {
-        let Decoding { sam, embedding, prompts, ref inputs, hopeful, done } = *self;
-        if done == prompts.len() {
+        if self.done == self.prompts.len() {
             return Ok(None);
         }
-        // A batch ends where the number of tokens changes, or where masks begin or end.
+        let crew = self.sam.crew.clone().filter(|_| self.prompts.len() > BATCH);
+        loop {
+            if let Some(crew) = &crew {
+                self.deal_out(&**crew).await?;
+            }
+            let nothing_else = self.begun == self.prompts.len() || self.under_way.len() >= AHEAD;
+            match self.under_way.pop_front() {
+                Some((prompts, UnderWay::Done(batch))) => {
+                    self.done = prompts.end;
+                    return Ok(Some(Decoded { done: prompts.end, batch }));
+                }
+                Some((prompts, UnderWay::Elsewhere(mut task))) => {
+                    let came = if nothing_else { Some(task.as_mut().await) } else { ended(&mut task).await };
+                    let (batch, came) = match came {
+                        Some(Ok(batch)) => (UnderWay::Done(batch), true),
+                        // Whoever had it is lost.
+                        Some(Err(_)) => (UnderWay::Done(self.here(&prompts).await?), true),
+                        None => (UnderWay::Elsewhere(task), false),
+                    };
+                    self.under_way.push_front((prompts, batch));
+                    if came {
+                        continue;
+                    }
+                }
+                None => {}
+            }
+            // What comes next is not here yet: something else, meanwhile.
+            let prompts = self.following();
+            let batch = self.here(&prompts).await?;
+            self.begun = prompts.end;
+            self.under_way.push_back((prompts, UnderWay::Done(batch)));
+            if let Some(crew) = &crew {
+                crew.turn().await?;
+            }
+        }
+    }
+
+    /// The next batch to be begun. It ends where the number of tokens changes, or where masks begin or end.
+    fn following(&self) -> Range<usize> {
+        let Decoding { prompts, ref inputs, begun, .. } = *self;
         let alike = |i: &usize| {
-            inputs[*i].tokens() == inputs[done].tokens() && prompts[*i].mask.is_some() == prompts[done].mask.is_some()
+            inputs[*i].tokens() == inputs[begun].tokens() && prompts[*i].mask.is_some() == prompts[begun].mask.is_some()
         };
-        let length = (done..prompts.len()).take(BATCH).take_while(alike).count();
-        let batch = done..done + length;
-        let decoder = &sam.model.mask_decoder;
-        let attended = sam.attend(embedding, &inputs[batch.clone()], &prompts[batch.clone()]);
-        let (scores, upscaled, logits) = match hopeful {
-            None => {
-                let masks = decoder.masks(&attended);
-                let (heads, logits) = read_both(attended.heads, masks).await?;
-                (scores(&heads), (0..length).collect(), logits)
+        begun..begun + (begun..prompts.len()).take(BATCH).take_while(alike).count()
+    }
+
+    async fn here(&self, prompts: &Range<usize>) -> Result<Batch> {
+        let (inputs, given) = (&self.inputs[prompts.clone()], &self.prompts[prompts.clone()]);
+        self.sam.decode_here(self.embedding, inputs, given, self.over).await
+    }
+
+    /// Gives the crew as much as it takes, but for prompts with masks, which are large.
+    async fn deal_out(&mut self, crew: &dyn Crew) -> Result<()> {
+        while self.begun < self.prompts.len() && self.under_way.len() < AHEAD {
+            let prompts = self.following();
+            if self.prompts[prompts.start].mask.is_some() || crew.count() < 2 {
+                break;
             }
-            Some(hopeful) => {
-                let scores = scores(&read(attended.heads.clone()).await?);
-                let upscaled: Vec<usize> = (0..length).filter(|i| hopeful(&scores[*i])).collect();
-                let logits = match upscaled.len() {
-                    0 => Vec::new(),
-                    all if all == length => read(decoder.masks(&attended)).await?,
-                    _ => read(decoder.masks(&select(attended, &upscaled))).await?,
-                };
-                (scores, upscaled, logits)
+            if !crew.holds(self.embedding.id) {
+                crew.hold(self.embedding.id, self.embedding.to_bytes(SavedPrecision::F32).await?);
             }
-        };
-        self.done = batch.end;
-        Ok(Some(Decoded { done: batch.end, scores, upscaled, logits }))
+            let Some(task) = crew.decode(&self.inputs[prompts.clone()], self.over) else { break };
+            self.begun = prompts.end;
+            self.under_way.push_back((prompts, UnderWay::Elsewhere(task)));
+        }
+        Ok(())
     }
 }
 

@@ -14,7 +14,6 @@ use super::mask::Source;
 use super::{Embedding, Mask, Prompt, Sam};
 use crate::image::Frame;
 use crate::mask::{Bitmap, Cutoffs, nms};
-use crate::model::MASKS;
 use crate::{Error, Result};
 
 /// How everything is segmented. The defaults are the paper's.
@@ -179,14 +178,13 @@ impl Sam {
     ) -> Result<Vec<Candidate>> {
         let prompts: Vec<Prompt> = points.iter().map(|[x, y]| Prompt::point(*x as f32, *y as f32)).collect();
         let wanted = |score: f32| score > options.pred_iou_thresh;
-        let hopeful = |scores: &[f32; MASKS]| scores[ambiguous()].iter().any(|score| wanted(*score));
         let cutoffs = Cutoffs {
             stability_offset: options.stability_score_offset,
             confident: confident.is_some().then_some(options.high_score_thresh),
             ..Cutoffs::default()
         };
         let mut candidates = Vec::new();
-        let mut batches = self.decode(embedding, &prompts, Some(&hopeful))?;
+        let mut batches = self.decode(embedding, &prompts, Some(options.pred_iou_thresh))?;
         while let Some(batch) = batches.next().await? {
             let mut masks = Vec::new();
             for answered in batch.answers() {

@@ -18,6 +18,7 @@
 //! ```
 
 mod answer;
+mod crew;
 mod decode;
 mod everything;
 mod mask;
@@ -28,15 +29,18 @@ mod tests;
 mod trace;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use burn::tensor::Device;
 
 use crate::checkpoint::Checkpoint;
-use crate::image::{self, Frame, Image, normalise_and_pad, resize};
-use crate::model::{self, Pixels, Probe, TinySam};
+use crate::image::{self, Frame, Image, resize};
+use crate::model::{self, TinySam};
 use crate::{Error, Result};
 
 pub use answer::{Answer, Choice};
+pub use crew::{Crew, Part, Task};
+pub use decode::Batch as DecodedBatch;
 pub use everything::{Batch, Options as EverythingOptions};
 pub use mask::Mask;
 pub use prompt::Prompt;
@@ -51,6 +55,7 @@ const MOBILE_SAM_SHA256: &str = "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8
 pub struct Sam {
     model: Arc<TinySam>,
     single_for_boxes: bool,
+    crew: Option<Arc<dyn Crew>>,
     /// SHA-256 of its checkpoint, in lower-case hex.
     checkpoint: Arc<str>,
 }
@@ -62,9 +67,16 @@ pub struct Embedding {
     frame: Frame,
     /// Of the model that made it.
     checkpoint: Arc<str>,
+    /// Clones have the same.
+    id: u32,
 }
 
 impl Embedding {
+    fn new(model: model::Embedding, frame: Frame, sam: &Sam) -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        Embedding { model, frame, checkpoint: sam.checkpoint.clone(), id: MADE.fetch_add(1, Ordering::Relaxed) }
+    }
+
     /// The places of the picture in original and model pixels.
     pub fn frame(&self) -> &Frame {
         &self.frame
@@ -79,7 +91,7 @@ impl Sam {
     pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let model = Arc::new(TinySam::load(checkpoint, [image::MEAN, image::STD], device)?);
         let checkpoint: Arc<str> = checkpoint.sha256().into();
-        Ok(Sam { model, single_for_boxes: *checkpoint == *MOBILE_SAM_SHA256, checkpoint })
+        Ok(Sam { model, single_for_boxes: *checkpoint == *MOBILE_SAM_SHA256, crew: None, checkpoint })
     }
 
     /// The same model, answering a box with the decoder's first mask, as MobileSAM's own code does
@@ -113,16 +125,10 @@ impl Sam {
         mut pause: impl AsyncFnMut() -> Result<()>,
     ) -> Result<Embedding> {
         let frame = Frame::of_crop(image.width(), image.height(), crop, side)?;
-        let pixels = self.pixels(&resize(image, &frame)?, &frame);
+        let resized = resize(image, &frame)?;
         pause().await?;
-        let model = self.model.encode(pixels, &mut Probe::off(), pause).await?;
-        Ok(Embedding { model, frame, checkpoint: self.checkpoint.clone() })
-    }
-
-    /// A resized photo `[h, w, 3]` on the device.
-    fn pixels(&self, resized: &[u8], frame: &Frame) -> Pixels {
-        let (width, side) = (frame.resized.0 as usize, frame.side as usize);
-        Pixels::new(resized, width, side, self.model.device(), || normalise_and_pad(resized, frame))
+        let model = self.encode(&resized, frame.resized.0 as usize, side as usize, pause).await?;
+        Ok(Embedding::new(model, frame, self))
     }
 
     /// Waits until an embedding is really there.

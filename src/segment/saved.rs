@@ -102,7 +102,7 @@ impl Embedding {
             return Err(invalid("what it holds is no embedding of its size"));
         }
         let image = Tensor::from_data(TensorData::new(numbers, [1, tokens, EMBEDDING]), sam.model.device());
-        Ok(Embedding { model: sam.model.embedding(image, side), frame, checkpoint: sam.checkpoint.clone() })
+        Ok(Embedding::new(sam.model.embedding(image, side), frame, sam))
     }
 }
 

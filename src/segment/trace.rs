@@ -3,11 +3,12 @@
 use burn::tensor::Tensor;
 
 use super::answer::{ambiguous, best_of};
+use super::crew::{Others, Part};
 use super::decode::{read, scores};
 use super::{Prompt, Sam};
 use crate::image::{Frame, Image, normalise_and_pad, resize};
 use crate::mask::visit_rows;
-use crate::model::{EMBEDDING, MASKS, Probe};
+use crate::model::{Band, EMBEDDING, MASKS, Probe};
 use crate::{Error, Result};
 
 /// Takes a tensor's name, its shape in the reference's layout, and its values.
@@ -41,13 +42,15 @@ impl Sam {
         sink("resized_u8", &[h, w, 3], &resized.iter().map(|v| *v as f32).collect::<Vec<_>>());
 
         let mut seen = Vec::new();
-        let input = normalise_and_pad(&resized, &frame);
+        let input = normalise_and_pad(&resized, w, [side as usize; 2]);
         let channel = |c: usize| input[c..].iter().step_by(3).copied();
         let planes: Vec<f32> = (0..3).flat_map(channel).collect();
         sink("input", &[1, 3, side as usize, side as usize], &planes);
-        let pixels = self.pixels(&resized, &frame);
+        let part = Part::of(&resized, w, side as usize, Band::WHOLE);
         let mut see = |name, x| seen.push((name, x));
-        let model = self.model.encode(pixels, &mut Probe::on(&mut see), async || Ok(())).await?;
+        let mut others = Others::none(async || Ok(()));
+        let model = self.model.encode(self.pixels(&part), &mut Probe::on(&mut see), &mut others).await?;
+        let model = model.ok_or_else(|| Error::Internal("the only worker has no embedding".into()))?;
         for (name, x) in seen {
             show(&name, x, sink).await?;
         }
@@ -58,7 +61,7 @@ impl Sam {
         let encoder = &self.model.prompt_encoder;
         show("dense_pe", map(encoder.dense_pe(grid, device)), sink).await?;
 
-        let embedding = super::Embedding { model, frame, checkpoint: self.checkpoint.clone() };
+        let embedding = super::Embedding::new(model, frame, self);
         let mut best = std::collections::HashMap::new();
         for (name, traced) in prompts {
             let mut prompt = traced.prompt.clone();

@@ -25,7 +25,7 @@ use crate::{Error, Result};
 /// A model on a device.
 #[wasm_bindgen]
 pub struct Engine {
-    sam: Sam,
+    pub(super) sam: Sam,
     adapter: String,
     kernels: &'static str,
     sha256: String,
@@ -74,6 +74,8 @@ impl Engine {
         signal: Option<AbortSignal>,
     ) -> Result<Engine, JsValue> {
         let signal = Signal::new(signal);
+        #[cfg(not(feature = "webgpu"))]
+        let mates = super::crew::mates(&options);
         let options: LoadOptions = parse(options, Error::OptionInvalid)?;
         let tell = |phase, loaded: Option<u64>, total: Option<u64>| {
             let progress = LoadProgress { phase, loaded: loaded.map(|n| n as f64), total: total.map(|n| n as f64) };
@@ -94,6 +96,10 @@ impl Engine {
             Some(asked) => asked.to_ascii_lowercase(),
             None => digest::sha256(&bytes).await,
         };
+        #[cfg(not(feature = "webgpu"))]
+        if let Some(mates) = &mates {
+            mates.hand_over(&bytes, &sha256);
+        }
         let built = Checkpoint::from_bytes(bytes)
             .and_then(|checkpoint| Sam::load(&checkpoint.with_sha256(sha256.clone()), &found.device));
         if let (Err(Error::CheckpointInvalid(_) | Error::CheckpointMismatch(_)), Some(url)) = (&built, &url) {
@@ -102,7 +108,12 @@ impl Engine {
         }
         let sam = built?;
         #[cfg(not(feature = "webgpu"))]
-        let kernels = if found.relaxed { "relaxed-simd" } else { "simd128" };
+        let sam = match mates {
+            Some(mates) => sam.with_crew(std::sync::Arc::new(mates)),
+            None => sam,
+        };
+        #[cfg(not(feature = "webgpu"))]
+        let kernels = found.kernels();
         #[cfg(feature = "webgpu")]
         let kernels = {
             tell("warmup", None, None);
@@ -117,7 +128,7 @@ impl Engine {
             }
             chosen
         };
-        let engine = Engine { sam, adapter: found.adapter, kernels, sha256, latest: RefCell::default() };
+        let engine = Engine::of(sam, found.adapter, kernels, sha256);
         if device::BACKEND == "webgpu" {
             engine.warm_up().await?;
             device::check()?;
@@ -243,6 +254,11 @@ impl Engine {
 }
 
 impl Engine {
+    /// A model that was built.
+    pub(super) fn of(sam: Sam, adapter: String, kernels: &'static str, sha256: String) -> Self {
+        Engine { sam, adapter, kernels, sha256, latest: RefCell::default() }
+    }
+
     fn handle(&self, embedding: segment::Embedding, image: Option<Image>) -> Embedding {
         Embedding { encoded: Rc::new(Encoded { sam: self.sam.clone(), image, embedding }) }
     }
@@ -258,7 +274,7 @@ impl Engine {
 /// An encoded picture.
 #[wasm_bindgen]
 pub struct Embedding {
-    encoded: Rc<Encoded>,
+    pub(super) encoded: Rc<Encoded>,
 }
 
 #[wasm_bindgen]

@@ -21,6 +21,14 @@ pub struct Found {
     pub relaxed: bool,
 }
 
+#[cfg(not(feature = "webgpu"))]
+impl Found {
+    /// The processor's instruction set.
+    pub fn kernels(&self) -> &'static str {
+        if self.relaxed { "relaxed-simd" } else { "simd128" }
+    }
+}
+
 /// The name of this module's device.
 pub const BACKEND: &str = if cfg!(feature = "webgpu") { "webgpu" } else { "cpu" };
 
@@ -28,7 +36,7 @@ pub const BACKEND: &str = if cfg!(feature = "webgpu") { "webgpu" } else { "cpu" 
 #[cfg(not(feature = "webgpu"))]
 pub async fn find(_force_software: bool) -> Result<Found> {
     let relaxed = super::relaxed::link().await;
-    let adapter = if relaxed { "WebAssembly relaxed SIMD, one thread" } else { "WebAssembly SIMD, one thread" };
+    let adapter = if relaxed { "WebAssembly relaxed SIMD" } else { "WebAssembly SIMD" };
     Ok(Found { device: Device::flex(), relaxed, adapter: adapter.into() })
 }
 

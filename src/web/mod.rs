@@ -5,6 +5,8 @@
 mod bindings;
 pub mod cache;
 mod canvas;
+#[cfg(not(feature = "webgpu"))]
+mod crew;
 pub mod decode;
 mod device;
 mod digest;

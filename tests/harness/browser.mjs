@@ -16,18 +16,28 @@ window.finished = new Promise((resolve, reject) => {
 window.finished.catch(() => {});
 </script>`;
 
+/** The package has workers of its own. */
+const PACKAGE = `<!doctype html><meta charset="utf-8"><title>tinysam harness</title><script type="module">
+import { run } from "/harness/run.mjs";
+import { packaged } from "/harness/package.mjs";
+import * as tinysam from "/package/engine.js";
+window.finished = run(({ workers }) => ({ module: packaged(tinysam, workers), memory: (engine) => engine.memory() }));
+window.finished.catch(() => {});
+</script>`;
+
+const FOLDERS = { harness: import.meta.dirname, module: job.module, package: job.package };
+
 function file(path) {
   if (path === "/job.json") return process.argv[2];
   if (path === "/weights") return job.weights;
   if (path === "/image") return job.image.path;
-  const [, folder, name] = path.match(/^\/(harness|module)\/([\w.-]+)$/) ?? [];
-  if (folder === undefined) return undefined;
-  return join(folder === "module" ? job.module : import.meta.dirname, name);
+  const [, folder, name] = path.match(/^\/(harness|module|package)\/([\w.-]+)$/) ?? [];
+  return FOLDERS[folder] && join(FOLDERS[folder], name);
 }
 
 async function answer(request, response) {
   const url = new URL(request.url, "http://localhost");
-  if (url.pathname === "/") return response.setHeader("content-type", "text/html").end(PAGE);
+  if (url.pathname === "/") return response.setHeader("content-type", "text/html").end(job.workers ? PACKAGE : PAGE);
   if (url.pathname === "/favicon.ico") return response.writeHead(204).end();
   if (url.pathname !== "/observe") return send(file(url.pathname), response);
   results.add(JSON.parse(decodeURIComponent(url.search.slice(1))), await body(request));

@@ -91,7 +91,7 @@ export async function bench(module, job, io) {
   let points = 0;
   const found = await timed("everything", () => embedding.everything(job.everything, (batch) => (points = batch.done)));
   free(found);
-  const facts = { backend: engine.backend, adapter: engine.adapter, kernels: engine.kernels, memory: io.memory(), times, points };
+  const facts = { backend: engine.backend, adapter: engine.adapter, kernels: engine.kernels, memory: await io.memory(engine), times, points };
   embedding.free();
   engine.free();
   return facts;

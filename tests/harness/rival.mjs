@@ -1,7 +1,7 @@
 // node rival.mjs JOB: the engine and onnxruntime-web in one Chromium, in turn. JOB is described in xtask/src/rival.rs.
 //
-// Each contestant has a page of its own and in it a worker, rival-worker.mjs. The engine's page is served as any host
-// would; threads need one that is isolated from other origins.
+// Each contestant has a page of its own and in it a worker, rival-worker.mjs; several workers of ours are the package's. The
+// engine's pages are served as any host would; threads need one that is isolated from other origins.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -13,6 +13,7 @@ const FOLDERS = {
   harness: import.meta.dirname,
   module: job.module,
   models: job.models,
+  package: job.package,
   onnxruntime: join(job.onnxruntime, "dist"),
 };
 /** What is timed, and how often in one go: processors' time is told in steps of ten milliseconds. */
@@ -21,12 +22,19 @@ const TIMED = { encode: 1, prompt: 8 };
 const SETTLING_MS = 200;
 
 const PAGE = `<!doctype html><meta charset="utf-8"><title>tinysam and its rival</title><script type="module">
+const workers = Number(new URLSearchParams(location.search).get("workers"));
+if (workers > 0) {
+  const { contestant } = await import("./harness/rival-package.mjs");
+  window.ask = contestant(workers);
+} else {
 const worker = new Worker("harness/rival-worker.mjs" + location.search, { type: "module" });
 window.ask = (verb, times) => new Promise((resolve, reject) => {
   worker.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data.answer));
   worker.onerror = (event) => reject(new Error(event.message ?? "the worker could not be started"));
   worker.postMessage({ verb, times });
 });
+}
+window.ready = true;
 </script>`;
 
 /** What the engine's worker leaves for the others. */
@@ -61,11 +69,14 @@ const found = await inChromium(job.browser, answer, async (open, browser) => {
   const session = await browser.newBrowserCDPSession();
   const contestants = [];
   // The engine first: the others are held to what it leaves.
-  for (const threads of [null, ...job.threads]) {
-    const page = await open(threads === null ? "/plain/" : `/${threads > 1 ? "isolated" : "plain"}/?threads=${threads}`);
+  const ours = job.threads.map((workers) => ({ workers, address: `/plain/?${workers > 1 ? `workers=${workers}` : ""}` }));
+  const theirs = job.threads.map((threads) => ({ threads, address: `/${threads > 1 ? "isolated" : "plain"}/?threads=${threads}` }));
+  for (const { address, ...who } of [...ours, ...theirs]) {
+    const page = await open(address);
+    await page.waitForFunction(() => window.ready);
     const deviation = await page.evaluate(() => window.ask("open", 1));
     const times = Object.fromEntries(Object.keys(TIMED).map((verb) => [verb, { wall: [], cpu: [] }]));
-    contestants.push({ page, threads, deviation, times });
+    contestants.push({ page, who, deviation, times });
   }
   for (let run = 0; run < job.runs; run++) {
     for (const [verb, often] of Object.entries(TIMED)) {
@@ -79,7 +90,7 @@ const found = await inChromium(job.browser, answer, async (open, browser) => {
       }
     }
   }
-  return contestants.map(({ threads, deviation, times }) => ({ threads, deviation, ...times }));
+  return contestants.map(({ who, deviation, times }) => ({ ...who, deviation, ...times }));
 });
 const { version } = JSON.parse(readFileSync(join(job.onnxruntime, "package.json"), "utf8"));
 writeFileSync(job.out, JSON.stringify({ version, size: job.size, contestants: found }));

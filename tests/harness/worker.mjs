@@ -1,39 +1,13 @@
 // The engine in a dedicated worker of the harness's page.
-import { kinds } from "./engine.mjs";
+import { run } from "./run.mjs";
 
-const response = async (url) => {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
-  return answer;
-};
-
-/** A file is given as it is, for the browser to decode; raw pixels are made ImageData. */
-async function image(job) {
-  const blob = await (await response("/image")).blob();
-  if (job.kind === "trace" && job.image.encoded) return blob;
-  if (job.image.encoded) return createImageBitmap(blob);
-  return new ImageData(new Uint8ClampedArray(await blob.arrayBuffer()), job.image.width, job.image.height);
-}
-
-async function post(url, body) {
-  const answer = await fetch(url, { method: "POST", body });
-  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
-}
-
-async function run() {
-  const job = await (await response("/job.json")).json();
+async function open() {
   const module = await import("/module/tinysam.js");
   const { memory } = await module.default();
-  const io = {
-    weights: () => new URL("/weights", location.href).href,
-    image: () => image(job),
-    observe: ({ values, ...meta }) => post(`/observe?${encodeURIComponent(JSON.stringify(meta))}`, values),
-    memory: () => memory.buffer.byteLength,
-  };
-  return kinds[job.kind](module, job, io);
+  return { module, memory: () => memory.buffer.byteLength };
 }
 
-run().then(
+run(open).then(
   (facts) => postMessage({ facts }),
   (error) => postMessage({ error: `${error?.code ?? error?.name}: ${error?.message ?? error}\n${error?.stack ?? ""}` }),
 );

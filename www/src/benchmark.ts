@@ -1,7 +1,7 @@
 import type { EverythingOptions, TinySam } from "tinysam";
 import { version } from "tinysam/package.json";
 import { element, masksInWords, milliseconds } from "./dom.js";
-import { deviceName, loading, memoryInWords, type Facts } from "./machine.js";
+import { computing, deviceName, loading, memoryInWords, type Facts } from "./machine.js";
 import type { Panel } from "./panel.js";
 import type { Photo } from "./photos.js";
 import { copyText } from "./saving.js";
@@ -114,6 +114,7 @@ function toMarkdown({ photo, facts, everything }: Subject, result: Result): stri
     ["Version", `tinysam ${version}`],
     ["Device", device === undefined ? "unknown" : `${deviceName(device)}: ${device.reason}`],
     ...(device?.adapter === undefined ? [] : [["Adapter", device.adapter] as const]),
+    ...(device === undefined ? [] : [["Computes", computing(device)] as const]),
     ["Checkpoint", `${checkpoint}, SHA-256 ${sha256.slice(0, 12)}…`],
     ["Photo", `${photo.pixels.width} × ${photo.pixels.height}`],
     ["Size", String(size)],

@@ -48,6 +48,7 @@ export class Machine {
     const rows: [string, string][] = [];
     if (device !== undefined) rows.push(["Why this device", device.reason], ["Weights’ SHA-256", `${sha256.slice(0, 12)}…`]);
     if (device?.adapter !== undefined) rows.push(["Adapter", `${device.adapter}${device.software ? " (software)" : ""}`]);
+    if (device !== undefined) rows.push(["Computes", computing(device)]);
     if (load !== undefined) rows.push(["Load", loading(load, phases)]);
     if (encode !== undefined) rows.push(["Encode", encode === "beforehand" ? "none: this sample comes encoded" : milliseconds(encode)]);
     if (decode !== undefined) rows.push(["Decode", milliseconds(decode)]);
@@ -58,6 +59,12 @@ export class Machine {
 
 export function deviceName({ kind, software }: DeviceChoice): string {
   return kind === "cpu" ? "CPU" : software ? "WebGPU (software)" : "WebGPU";
+}
+
+/** With what: the instruction set and the workers of a processor, or the way in which a GPU cuts products. */
+export function computing({ kind, instructions = "unknown", workers = 1 }: DeviceChoice): string {
+  if (kind === "webgpu") return `products cut as ${instructions}`;
+  return `${instructions === "simd128" ? "SIMD" : "relaxed SIMD"} on ${workers === 1 ? "one worker" : `${workers} workers`}`;
 }
 
 /** The whole, and its phases that took any time. */

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::harness::Job;
 use crate::inputs::{Picture, Weights};
 use crate::verify::On;
-use crate::{native, rival, shell};
+use crate::{modules, native, rival, shell};
 
 /// The picture of the goldens.
 pub const PICTURE: Picture = Picture::Synth(640, 480);
@@ -42,6 +42,9 @@ pub struct Options {
     /// How often each thing is timed
     #[arg(long, default_value_t = 5)]
     pub runs: u32,
+    /// So many workers of the package, on the CPU in the browser, in the place of its module alone
+    #[arg(long, conflicts_with_all = ["rival", "module"])]
+    pub workers: Option<u32>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -80,8 +83,16 @@ pub fn run(options: &Options) -> Result<()> {
     let Some((module, runtime)) = options.on.harness() else {
         return native::bench(options);
     };
-    let folder = module.built(options.module.as_deref())?;
-    let facts = job(options.size, options.runs)?.run(&folder, runtime, &WEIGHTS, &PICTURE)?.facts;
+    let folder = match options.workers {
+        Some(_) => {
+            ensure!(options.on == On::BrowserCpu, "--workers goes with --on browser-cpu");
+            modules::package()?;
+            module.folder()
+        }
+        None => module.built(options.module.as_deref())?,
+    };
+    let job = Job { workers: options.workers, ..job(options.size, options.runs)? };
+    let facts = job.run(&folder, runtime, &WEIGHTS, &PICTURE)?.facts;
     let code = ["tinysam.js", "tinysam_bg.wasm"].map(|name| Ok((name.to_owned(), sizes(&folder.join(name))?)));
     report(
         options,
@@ -101,7 +112,7 @@ pub fn run(options: &Options) -> Result<()> {
 /// What a run has to do to be timed.
 pub fn job(size: u32, runs: u32) -> Result<Job> {
     let everything = serde_json::to_value(EVERYTHING)?;
-    Ok(Job { kind: "bench", size, prompts: Vec::new(), want: Default::default(), everything, runs })
+    Ok(Job { kind: "bench", size, prompts: Vec::new(), want: Default::default(), everything, runs, workers: None })
 }
 
 /// Bytes of a file: plain, gzip, brotli, as a server sends them.

@@ -1,8 +1,9 @@
 //! `cargo xtask demo`: the page, built for release and served.
 
 use std::fs;
+use std::process::Child;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::inputs::Weights;
 use crate::{modules, npm, shell};
@@ -21,17 +22,47 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(weights) = &options.checkpoint {
         offer(weights)?;
     }
-    build()?;
-    let port = options.port.to_string();
-    shell::say(&format!("\nThe page is at http://localhost:{port}/ — Ctrl-C ends it.\n"));
-    shell::run(npm::npm("www").args(["run", "preview", "--", "--strictPort", "--port", &port]))
+    let first = !modules::built_before();
+    if first {
+        shell::say(
+            "Nothing is built yet. A page that computes on the CPU comes first, in about 6 minutes on two cores; what is \
+             shipped, the module for WebGPU in it, is built while that page is served.",
+        );
+        modules::quick_package()?;
+        page()?;
+    } else {
+        build()?;
+    }
+    let address = format!("http://localhost:{}/", options.port);
+    let mut server = serve(options.port)?;
+    shell::say(&format!("\nThe page is at {address} — Ctrl-C ends it.\n"));
+    if first {
+        if let Err(error) = build() {
+            server.kill().context("cannot end the page's server")?;
+            return Err(error);
+        }
+        shell::say(&format!("\nNow all is built as it is shipped: load {address} again. Ctrl-C ends it.\n"));
+    }
+    let status = server.wait()?;
+    ensure!(status.success(), "the page's server ended with {status}");
+    Ok(())
 }
 
 /// Builds the package and the page of it, into www/dist.
 pub fn build() -> Result<()> {
     modules::package()?;
+    page()
+}
+
+fn page() -> Result<()> {
     npm::install("www")?;
     shell::run(npm::npm("www").args(["run", "build"]))
+}
+
+fn serve(port: u16) -> Result<Child> {
+    let mut preview = npm::npm("www");
+    preview.args(["run", "preview", "--", "--strictPort", "--port", &port.to_string()]);
+    preview.spawn().context("cannot start the page's server")
 }
 
 /// Puts a checkpoint where the page lists what it can load.

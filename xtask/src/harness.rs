@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tinysam_golden::compare::Reduced;
 
 use crate::inputs::{self, Picture, Weights};
-use crate::{chrome, npm, shell, tools};
+use crate::{chrome, modules, npm, shell, tools};
 
 /// What runs a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Job {
     pub everything: Value,
     /// How often each thing is timed.
     pub runs: u32,
+    /// Through the package, with so many workers; without, the module alone.
+    pub workers: Option<u32>,
 }
 
 /// A golden's prompt in the package's words.
@@ -77,6 +79,7 @@ impl Job {
         job["module"] = json!(module);
         job["weights"] = json!(weights.file()?);
         job["image"] = image(picture, runtime, out)?;
+        job["package"] = json!(modules::dist());
         job["out"] = json!(out);
         let script = match runtime {
             Runtime::Node => {

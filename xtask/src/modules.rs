@@ -58,12 +58,16 @@ impl Module {
 
     /// Where it lies in the package.
     pub fn folder(self) -> PathBuf {
-        shell::root().join("pkg/dist").join(self.name())
+        dist().join(self.name())
     }
 
     /// What cargo is told to build it.
     pub fn cargo_arguments(self) -> [&'static str; 9] {
-        let (name, profile) = (self.name(), self.profile());
+        self.cargo_arguments_for(self.profile())
+    }
+
+    fn cargo_arguments_for(self, profile: &'static str) -> [&'static str; 9] {
+        let name = self.name();
         let target = "wasm32-unknown-unknown";
         let package = "tinysam";
         ["-p", package, "--target", target, "--profile", profile, "--no-default-features", "-F", name]
@@ -78,12 +82,22 @@ impl Module {
         if !finished.is_dir() {
             let unfinished = finished.with_extension("unfinished");
             fs::remove_dir_all(&unfinished).ok();
-            self.bind(&raw, &unfinished)?;
+            bind(&raw, &unfinished)?;
+            self.optimise(&unfinished)?;
             fs::rename(&unfinished, &finished)?;
             forget_old(&shell::cache("modules")?)?;
         }
         shell::copy_folder(&finished, &self.folder())?;
         Ok(self.folder())
+    }
+
+    /// Compiles and binds it into [`Module::folder`] as soon as can be: larger than it need be, and a little slower.
+    fn build_quickly(self) -> Result<()> {
+        tools::wasm_target()?;
+        let profile = "quick";
+        shell::run(shell::cargo().args(["build", "--lib"]).args(self.cargo_arguments_for(profile)))?;
+        let raw = shell::target().join("wasm32-unknown-unknown").join(profile).join("tinysam.wasm");
+        bind(&raw, &self.folder())
     }
 
     /// The folder of a module that was built before, if one is given; else as [`Module::build`].
@@ -103,11 +117,7 @@ impl Module {
         Ok(tinysam_golden::hex(&hash.finalize())[..16].to_owned())
     }
 
-    fn bind(self, raw: &Path, out: &Path) -> Result<()> {
-        let bindgen = tools::wasm_bindgen()?.join("wasm-bindgen");
-        let mut bind = shell::command(bindgen);
-        bind.args(["--target", "web", "--out-name", "tinysam", "--out-dir"]).arg(out).arg(raw);
-        shell::run(&mut bind)?;
+    fn optimise(self, out: &Path) -> Result<()> {
         npm::install("tests/harness")?;
         let (bound, small) = (out.join("tinysam_bg.wasm"), out.join("small.wasm"));
         let mut optimise = npm::bin("tests/harness", "wasm-opt");
@@ -117,15 +127,47 @@ impl Module {
     }
 }
 
+/// The built package.
+pub fn dist() -> PathBuf {
+    shell::root().join("pkg/dist")
+}
+
+/// JavaScript's side of a compiled module.
+fn bind(raw: &Path, out: &Path) -> Result<()> {
+    let bindgen = tools::wasm_bindgen()?.join("wasm-bindgen");
+    let mut bind = shell::command(bindgen);
+    bind.args(["--target", "web", "--out-name", "tinysam", "--out-dir"]).arg(out).arg(raw);
+    shell::run(&mut bind)
+}
+
+/// Whether the modules were compiled before, as they are shipped: it takes a quarter of an hour.
+pub fn built_before() -> bool {
+    shell::target().join("wasm32-unknown-unknown").join(Module::WebGpu.profile()).is_dir()
+}
+
 /// Both modules and the TypeScript around them.
 pub fn package() -> Result<()> {
-    if !shell::target().join("wasm32-unknown-unknown").join(Module::WebGpu.profile()).is_dir() {
+    if !built_before() {
         shell::say(
-            "Two modules of WebAssembly are compiled now. The first time takes 7 minutes on two cores; later ones, seconds.",
+            "Two modules of WebAssembly are compiled now. The first time takes a quarter of an hour on two cores; later \
+             ones, seconds.",
         );
     }
     Module::Cpu.build()?;
     Module::WebGpu.build()?;
+    typescript()
+}
+
+/// A package that computes on the CPU, and for WebGPU has an empty file, which an engine that may choose does without.
+pub fn quick_package() -> Result<()> {
+    Module::Cpu.build_quickly()?;
+    let folder = Module::WebGpu.folder();
+    shell::copy_folder(&Module::Cpu.folder(), &folder)?;
+    fs::write(folder.join("tinysam_bg.wasm"), []).context("cannot write the empty module")?;
+    typescript()
+}
+
+fn typescript() -> Result<()> {
     npm::install("pkg")?;
     shell::run(npm::npm("pkg").args(["run", "build"]))
 }

@@ -11,7 +11,7 @@ use crate::bench::{Options, PICTURE, Spread, WEIGHTS};
 use crate::gpu::onnxruntime;
 use crate::harness::{self, Runtime};
 use crate::modules::Module;
-use crate::{chrome, npm, shell};
+use crate::{chrome, modules, npm, shell};
 
 /// What tests/harness/rival.mjs found.
 #[derive(Serialize, Deserialize)]
@@ -19,12 +19,14 @@ pub struct Facts {
     /// Of onnxruntime-web.
     version: String,
     size: u32,
-    /// The engine, then onnxruntime-web.
+    /// The engine with one worker and with several, then onnxruntime-web.
     contestants: Vec<Contestant>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Contestant {
+    /// The engine's; nothing for onnxruntime-web.
+    workers: Option<usize>,
     /// onnxruntime-web's; nothing for the engine.
     threads: Option<usize>,
     /// Of its low-res logits from the engine's, relative RMS.
@@ -46,6 +48,7 @@ struct Times {
 /// Measures against the model in a folder, and prints the table.
 pub fn run(models: &Path, options: &Options) -> Result<()> {
     let models = onnxruntime::models(models)?;
+    modules::package()?;
     let module = Module::Cpu.built(options.module.as_deref())?;
     npm::install("tests/harness")?;
     npm::install(onnxruntime::FOLDER)?;
@@ -71,6 +74,7 @@ fn run_in(out: &Path, models: &Path, module: &Path, options: &Options) -> Result
         "runs": options.runs,
         "threads": threads,
         "module": module,
+        "package": modules::dist(),
         "weights": WEIGHTS.file()?,
         "image": harness::image(&PICTURE, Runtime::Browser, out)?,
         "models": models,
@@ -102,9 +106,11 @@ impl Facts {
     fn part(&self, name: &str, times: fn(&Contestant) -> &Times) -> Option<String> {
         let heads = ["median ms", "least", "CPU's", "n", "ours/it", "least", "CPU's"].map(|head| format!("{head:>10}"));
         let mut out = format!("{name:<28}{}\n", heads.concat());
-        let ours = times(self.contestants.first()?);
         for contestant in &self.contestants {
             let theirs = times(contestant);
+            // One thread beside one worker, several beside several.
+            let ours =
+                times(self.contestants.iter().find(|ours| ours.workers == contestant.threads.or(contestant.workers))?);
             let (wall, cpu) = (Spread::of(&theirs.wall)?, Spread::of(&theirs.cpu)?.median);
             out += &format!("{:<28}{:>10.1}{:>10.1}{cpu:>10.1}", contestant.name(), wall.median, wall.least);
             let least = Spread::of(&ours.wall)?.least / wall.least;
@@ -123,10 +129,11 @@ fn share(ours: &[f64], theirs: &[f64]) -> Option<f64> {
 
 impl Contestant {
     fn name(&self) -> String {
-        match self.threads {
-            None => "tinysam, 1 thread".to_owned(),
-            Some(1) => "onnxruntime-web, 1 thread".to_owned(),
-            Some(threads) => format!("onnxruntime-web, {threads} threads"),
+        match (self.workers, self.threads) {
+            (Some(1), _) => "tinysam, 1 worker".to_owned(),
+            (Some(workers), _) => format!("tinysam, {workers} workers"),
+            (None, Some(1) | None) => "onnxruntime-web, 1 thread".to_owned(),
+            (None, Some(threads)) => format!("onnxruntime-web, {threads} threads"),
         }
     }
 }

@@ -140,6 +140,7 @@ pub fn job(golden: &Golden, device: Device) -> Job {
         want: want.collect(),
         everything: json!(null),
         runs: 1,
+        workers: None,
     }
 }
 
@@ -172,6 +173,7 @@ fn everything(
         want: Default::default(),
         everything: settings(&golden.config),
         runs: 1,
+        workers: None,
     };
     let facts = job.run(&module.build()?, runtime, &options.checkpoint, &options.image)?.facts;
     let points = facts["points"].as_u64().context("the run told no number of points")?;

@@ -21,6 +21,7 @@ const SETTINGS: Names<FalSettings> = {
   sha256: true,
   cache: true,
   worker: true,
+  workers: true,
   assets: true,
   onProgress: true,
   idle: true,
@@ -81,7 +82,7 @@ export class Door {
   /** Sets how requests to `fal-ai/tiny-sam` are served; what is not named stays as it is. */
   readonly configure = (changes: FalSettings = {}): FalModel => {
     checkNames<FalSettings>(changes, SETTINGS, "the settings");
-    const reload = ["weights", "sha256", "cache", "worker", "assets", "device"] as const;
+    const reload = ["weights", "sha256", "cache", "worker", "workers", "assets", "device"] as const;
     const differs = reload.some((name) => name in changes && changes[name] !== this.#settings[name]);
     this.#settings = { ...this.#settings, ...changes };
     if (differs) this.#engine.reset();

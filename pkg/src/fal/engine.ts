@@ -6,7 +6,7 @@ import { TinySam } from "../sam.js";
 import type { EngineAnswer, LocalEndpoint } from "./endpoint.js";
 
 /** What the engine of fal's door is loaded with. */
-export interface EngineSettings extends Pick<LoadOptions, "weights" | "sha256" | "cache" | "worker" | "assets" | "onProgress"> {
+export interface EngineSettings extends Pick<LoadOptions, "weights" | "sha256" | "cache" | "worker" | "workers" | "assets" | "onProgress"> {
   /**
    * Seconds without a request after which the model's memory is let go; the next request loads it again. Default: never
    * while the page is seen, since its next click is a moment away; after a minute in a hidden page, which a phone ends
@@ -105,8 +105,8 @@ export class Engine implements LocalEndpoint {
   #load(device: DeviceKind): Promise<Model> {
     if (this.#loaded?.device !== device) {
       this.release();
-      const { weights, sha256, cache, worker, assets, onProgress } = this.#settings();
-      const options = defined({ weights, sha256, cache, worker, assets, onProgress }) as LoadOptions;
+      const { weights, sha256, cache, worker, workers, assets, onProgress } = this.#settings();
+      const options = defined({ weights, sha256, cache, worker, workers, assets, onProgress }) as LoadOptions;
       const loaded = { device, model: this.#surroundings.load({ ...options, device }) };
       this.#loaded = loaded;
       // The next request tries again.

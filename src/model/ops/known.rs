@@ -247,7 +247,7 @@ const CASES: [Case; 18] = [
     ("convolutions of pixels", |s| {
         let rgb: Vec<u8> = (0..3 * 13 * 16).map(|i| (i * 37 % 256) as u8).collect();
         let conv = s.pixel_conv(1, 32);
-        let pixels = Pixels::new(&rgb, 13, 16, &s.device, || {
+        let pixels = Pixels::new(&rgb, 13, 16, Band::WHOLE, &s.device, |_| {
             let mut input = vec![0.0; 16 * 16 * 3];
             for (to, from) in input.chunks_exact_mut(16 * 3).zip(rgb.chunks_exact(13 * 3)) {
                 for (i, byte) in from.iter().enumerate() {

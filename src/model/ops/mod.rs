@@ -26,6 +26,8 @@ compile_error!("choose a device: the feature `cpu` (burn-flex) or `webgpu` (burn
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::bands::Band;
+
 /// The function applied to the result of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
@@ -146,18 +148,53 @@ impl Room {
     }
 }
 
+/// Rows of a map, among them some that belong to others and are only read: a worker's part of a map, as a 3×3 convolution
+/// takes it. A [`Tensor`] is all of its map.
+#[derive(Clone, Debug)]
+pub struct Stripe {
+    /// `[rows, W, C]`
+    pub rows: Tensor<3>,
+    /// How many of the first rows are only read. The result's first row is around the one after them.
+    pub above: usize,
+    /// How many of the last rows are only read.
+    pub below: usize,
+}
+
+impl From<Tensor<3>> for Stripe {
+    fn from(rows: Tensor<3>) -> Self {
+        Stripe { rows, above: 0, below: 0 }
+    }
+}
+
+#[cfg(feature = "webgpu")]
+impl Stripe {
+    /// The map, of which a GPU has all.
+    fn whole(self) -> Tensor<3> {
+        debug_assert_eq!((self.above, self.below), (0, 0), "a GPU has no neighbours");
+        self.rows
+    }
+}
+
 /// Pixels on a device, in the form that its first convolution takes.
 pub enum Pixels {
-    /// `[S, S, 3]`, normalised.
-    Normalised(Tensor<3>),
+    /// `[S, S, 3]`, normalised, or a worker's rows of it.
+    Normalised(Stripe),
     /// `[S, S]`: four bytes each, red first, the last one 255 where there is a photo and 0 where there is only padding.
     Packed(Tensor<2, Int>),
 }
 
 impl Pixels {
-    /// The resized photo's bytes `[height, width, 3]` on a device, padded to `side` to the right and below. `normalise`
-    /// makes the network's input of them, `[side, side, 3]`, where the device does not do so itself.
-    pub fn new(rgb: &[u8], width: usize, side: usize, device: &Device, normalise: impl FnOnce() -> Vec<f32>) -> Self {
+    /// A worker's rows ([`Band::pixels`]) of the resized photo's bytes `[height, width, 3]`, padded to `side` to the right
+    /// and below. `normalise` makes the network's input of them, `[rows, side, 3]` for the number of rows that it is given,
+    /// where the device does not do so itself.
+    pub fn new(
+        rgb: &[u8],
+        width: usize,
+        side: usize,
+        band: Band,
+        device: &Device,
+        normalise: impl FnOnce(usize) -> Vec<f32>,
+    ) -> Self {
         #[cfg(feature = "webgpu")]
         if gpu::is(device) {
             let mut packed = vec![0i32; side * side];
@@ -169,20 +206,34 @@ impl Pixels {
             return Pixels::Packed(Tensor::from_data(TensorData::new(packed, [side, side]), device));
         }
         let _ = (rgb, width);
-        Pixels::Normalised(Tensor::from_data(TensorData::new(normalise(), [side, side, 3]), device))
+        let read = band.pixels(side);
+        let above = 2 * band.rows(side / 2, 1).start - read.start;
+        let rows = Tensor::from_data(TensorData::new(normalise(read.len()), [read.len(), side, 3]), device);
+        Pixels::Normalised(Stripe { rows, above, below: 0 })
     }
 
-    /// The side.
-    pub fn dims(&self) -> [usize; 2] {
+    /// The model side `S`.
+    pub fn side(&self) -> usize {
         match self {
-            Pixels::Normalised(x) => [x.dims()[0], x.dims()[1]],
-            Pixels::Packed(x) => x.dims(),
+            Pixels::Normalised(x) => x.rows.dims()[1],
+            Pixels::Packed(x) => x.dims()[1],
         }
     }
 }
 
-/// Runs an operation on the device of the tensor.
+/// Runs an operation on the device of the tensor; `stripe`: of its rows, which a GPU has all.
 macro_rules! on_device {
+    (stripe $x:ident, $name:ident($first:ident $(, $argument:expr)*)) => {{
+        let $x: Stripe = $x.into();
+        #[cfg(all(feature = "cpu", feature = "webgpu"))]
+        if gpu::owns(&$x.rows) {
+            return gpu::$name($x.whole() $(, $argument)*);
+        }
+        #[cfg(feature = "cpu")]
+        return cpu::$name($first $(, $argument)*);
+        #[cfg(not(feature = "cpu"))]
+        return gpu::$name($first.whole() $(, $argument)*);
+    }};
     ($x:ident, $name:ident($($argument:expr),*)) => {{
         #[cfg(all(feature = "cpu", feature = "webgpu"))]
         if gpu::owns(&$x) {
@@ -247,15 +298,15 @@ pub fn layer_norm(x: Tensor<3>, norm: &Norm, activation: Activation) -> Tensor<3
 /// `activation(conv(x) + b)`, 3×3, padding 1.
 ///
 /// # Shapes
-/// `x [H, W, in]` → `[⌈H/stride⌉, ⌈W/stride⌉, out]`
-pub fn conv3x3(x: Tensor<3>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
-    on_device!(x, conv3x3(x, conv, stride, activation))
+/// `x [H, W, in]` → `[⌈H/stride⌉, ⌈W/stride⌉, out]`; of a [`Stripe`] the rows that are around its own.
+pub fn conv3x3(x: impl Into<Stripe>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
+    on_device!(stripe x, conv3x3(x, conv, stride, activation))
 }
 
 /// `activation(conv(pixels) + b)`, 3×3, padding 1, stride 2.
 ///
 /// # Shapes
-/// `[S, S]` pixels → `[S/2, S/2, out]`
+/// `[S, S]` pixels → `[S/2, S/2, out]`; of a worker's rows of them its own rows.
 pub fn embed_pixels(pixels: Pixels, conv: &PixelConv, activation: Activation) -> Tensor<3> {
     match pixels {
         #[cfg(feature = "cpu")]
@@ -270,17 +321,17 @@ pub fn embed_pixels(pixels: Pixels, conv: &PixelConv, activation: Activation) ->
 /// Depthwise `conv(x) + b`, 3×3, padding 1, stride 1.
 ///
 /// # Shapes
-/// `x [H, W, C]` → `[H, W, C]`
-pub fn depthwise3x3(x: Tensor<3>, conv: &Depthwise3x3) -> Tensor<3> {
-    on_device!(x, depthwise3x3(x, conv))
+/// `x [H, W, C]` → `[H, W, C]`; of a [`Stripe`] its own rows.
+pub fn depthwise3x3(x: impl Into<Stripe>, conv: &Depthwise3x3) -> Tensor<3> {
+    on_device!(stripe x, depthwise3x3(x, conv))
 }
 
 /// MBConv or PatchMerging.
 ///
 /// # Shapes
-/// `x [H, W, in]` → `[⌈H/stride⌉, ⌈W/stride⌉, out]`
-pub fn bottleneck(x: Tensor<3>, block: &Bottleneck) -> Tensor<3> {
-    on_device!(x, bottleneck(x, block))
+/// `x [H, W, in]` → `[⌈H/stride⌉, ⌈W/stride⌉, out]`; of a [`Stripe`] the rows that are around its own.
+pub fn bottleneck(x: impl Into<Stripe>, block: &Bottleneck) -> Tensor<3> {
+    on_device!(stripe x, bottleneck(x, block))
 }
 
 /// Attention within windows of `window.side` cells a side; the grid is padded right and bottom to whole windows, and

@@ -165,7 +165,7 @@ fn the_first_convolution_normalises_and_pads() {
         target.judge(
             "the first convolution",
             |t| {
-                let pixels = Pixels::new(&rgb, width, side, &t.device, || normalised(&conv(t)));
+                let pixels = Pixels::new(&rgb, width, side, Band::WHOLE, &t.device, |_| normalised(&conv(t)));
                 embed_pixels(pixels, &conv(t), Activation::Gelu)
             },
             |t| {
