@@ -2,6 +2,8 @@
 //!
 //! The same comparison runs in browsers and on GPUs: `cargo xtask verify`.
 
+use std::io::Cursor;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use burn::tensor::Device;
@@ -11,6 +13,7 @@ use tinysam::checkpoint::Checkpoint;
 use tinysam::image::Image;
 use tinysam::segment::{Answer, Batch, Choice, Embedding, EverythingOptions, Prompt, Sam, SavedPrecision};
 use tinysam_golden::{Everything, Golden, Report, engine, fixture, formula, synth};
+use zune_jpeg::JpegDecoder;
 
 /// The formula checkpoint of seed 0, through the loader.
 fn sam() -> &'static Sam {
@@ -58,8 +61,19 @@ fn at_1024_pixels() {
 }
 
 fn coffee() -> Image {
-    let file = std::io::BufReader::new(std::fs::File::open(fixture("photos/coffee.png")).unwrap());
-    let mut reader = png::Decoder::new(file).read_info().unwrap();
+    photo(&fixture("photos/coffee.png"))
+}
+
+/// A PNG or a JPEG in colours of eight bits.
+fn photo(path: &Path) -> Image {
+    let bytes = Cursor::new(std::fs::read(path).unwrap());
+    if path.extension().unwrap() == "jpg" {
+        let mut decoder = JpegDecoder::new(bytes);
+        let pixels = decoder.decode().unwrap();
+        let (width, height) = decoder.dimensions().unwrap();
+        return Image::from_rgb(width as u32, height as u32, pixels).unwrap();
+    }
+    let mut reader = png::Decoder::new(bytes).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut pixels).unwrap();
     assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgb, png::BitDepth::Eight));
@@ -85,6 +99,32 @@ fn trained() -> &'static Sam {
 #[test]
 fn on_trained_weights() {
     assert_passed(compare(trained(), "golden_256_coffee_photos", &coffee()));
+}
+
+/// The page takes these in place of an encode where they say that they fit. That a photo has
+/// changed since nothing but their numbers would tell.
+#[test]
+fn the_pages_samples_are_what_its_checkpoint_encodes() {
+    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/public/photos");
+    for name in ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"] {
+        let saved = std::fs::read(photos.join(format!("encoded/{name}.tinysam"))).expect("run `cargo xtask samples`");
+        let saved = Embedding::from_bytes(&saved, trained()).expect("run `cargo xtask samples`");
+        let fresh = block_on(trained().embed(&photo(&photos.join(name)), 320, async || Ok(()))).unwrap();
+        assert_eq!(saved.frame(), fresh.frame(), "{name}: run `cargo xtask samples`");
+        // They are saved in f16.
+        let apart = relative_rms(&saved, &fresh);
+        assert!(apart < 1e-3, "{name}: {apart}: run `cargo xtask samples`");
+    }
+}
+
+fn relative_rms(embedding: &Embedding, expected: &Embedding) -> f64 {
+    let [numbers, expected] = [embedding, expected].map(|embedding| {
+        let bytes = block_on(embedding.to_bytes(SavedPrecision::F32)).unwrap();
+        let numbers = bytes[108..bytes.len() - 32].as_chunks().0;
+        numbers.iter().map(|number| f64::from(f32::from_le_bytes(*number))).collect::<Vec<_>>()
+    });
+    let apart: f64 = numbers.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum();
+    (apart / expected.iter().map(|number| number.powi(2)).sum::<f64>()).sqrt()
 }
 
 #[test]

@@ -47,10 +47,25 @@ function addresses(): Plugin {
   };
 }
 
-/** Lists public/models/ in models/index.json, with hashes: a page cannot list a folder, nor ask for a file that may be missing. */
+/** The samples that a checkpoint has encoded, of those in public/photos/encoded; src/segment/saved.rs has their format. */
+function encodedBy(sha256: string): { photo: string; address: string; size: number }[] {
+  return readdirSync(join(PUBLIC, "photos/encoded")).flatMap((name) => {
+    const bytes = readFileSync(join(PUBLIC, "photos/encoded", name));
+    if (bytes.toString("latin1", 44, 108) !== sha256) return [];
+    return { photo: name.replace(/\.tinysam$/, ""), address: `./photos/encoded/${name}`, size: bytes.readUInt32LE(16) };
+  });
+}
+
+/**
+ * Lists public/models/ in models/index.json, with hashes, and with the samples that each has encoded: a page cannot list a
+ * folder, nor ask for a file that may be missing.
+ */
 function models(): Plugin {
   const folder = join(PUBLIC, "models");
-  const entry = (name: string) => ({ name, sha256: createHash("sha256").update(readFileSync(join(folder, name))).digest("hex") });
+  const entry = (name: string) => {
+    const sha256 = createHash("sha256").update(readFileSync(join(folder, name))).digest("hex");
+    return { name, sha256, encoded: encodedBy(sha256) };
+  };
   const list = () => JSON.stringify(readdirSync(folder).filter((name) => /\.(safetensors|pth|pt)$/.test(name)).sort().map(entry));
   return {
     name: "model-list",
@@ -84,10 +99,11 @@ function offline(): Plugin {
           const device = /(?:[\\/]dist[\\/]|worker-|tinysam-)(cpu|webgpu)/.exec(`${origin} ${name}`)?.[1];
           files[device === "cpu" || device === "webgpu" ? device : "page"].push(name);
         }
-        const photos = readdirSync(join(PUBLIC, "photos"), { recursive: true, encoding: "utf8" }).filter((name) => /\.(jpg|png)$/.test(name));
+        const photos = readdirSync(join(PUBLIC, "photos"), { recursive: true, encoding: "utf8" }).filter((name) => /\.(jpg|png|tinysam)$/.test(name));
         for (const name of ["icon.svg", ...photos.map((photo) => `photos/${photo.replaceAll("\\", "/")}`)]) {
           version.update(readFileSync(join(PUBLIC, name)));
-          files.page.push(name);
+          // Samples that are encoded are for one checkpoint: they are kept when they have been asked for.
+          if (!name.endsWith(".tinysam")) files.page.push(name);
         }
         const code = bundle["sw.js"];
         if (code?.type !== "chunk") throw new Error("the service worker was not built");

@@ -14,6 +14,8 @@ const PREFIX = "tinysam-page-";
 const NAME = `${PREFIX}${new URL("./", self.location.href).pathname}@${VERSION}`;
 /** What has no hash in its name, and is asked for anew as long as there is a network. */
 const CHANGING = new Set([new URL("models/index.json", self.location.href).href]);
+/** Samples as the small checkpoint encoded them: of no use to who has another, so kept only when they are asked for. */
+const ENCODED = new URL("photos/encoded/", self.location.href).href;
 /** A network slower than this is none for the page itself, if that is kept; in milliseconds. */
 const PATIENCE_MS = 5_000;
 
@@ -56,7 +58,13 @@ async function newest(request: Request, name: string): Promise<Response> {
   return Promise.race([answer, late]).catch(() => page);
 }
 
-/** Files with a hash in their names never change. */
+/** Files with a hash in their names never change, nor do samples within a version. */
 async function kept(request: Request): Promise<Response> {
-  return (await (await caches.open(NAME)).match(request)) ?? fetch(request);
+  const cache = await caches.open(NAME);
+  const found = await cache.match(request);
+  if (found !== undefined) return found;
+  const answer = await fetch(request);
+  // Where there is no room for it, it is fetched again.
+  if (answer.ok && request.url.startsWith(ENCODED)) await cache.put(request, answer.clone()).catch(() => undefined);
+  return answer;
 }

@@ -12,6 +12,7 @@ export function watchCamera(take: (photo: Promise<Photo>) => void): void {
   element("camera-open", HTMLButtonElement).addEventListener("click", () => {
     words.textContent = "Waiting for the camera…";
     shutter.disabled = true;
+    video.hidden = false;
     dialog.showModal();
     void open();
   });
@@ -39,6 +40,7 @@ export function watchCamera(take: (photo: Promise<Photo>) => void): void {
       shutter.disabled = false;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
+      video.hidden = true;
       words.textContent = `There is no camera to be had: ${why}. Choose a photo instead.`;
     }
   }

@@ -15,6 +15,17 @@ export interface Checkpoint {
   readonly least: { readonly score: number; readonly stability: number };
   /** It is small and of the page's own host: it stands in for the official one where that has not come, or cannot. */
   readonly spare: boolean;
+  /** The samples that it has encoded beforehand. */
+  readonly encoded?: readonly EncodedSample[];
+}
+
+/** A sample's embedding beside the page. */
+export interface EncodedSample {
+  /** The sample's file. */
+  readonly photo: string;
+  readonly address: string;
+  /** The side at which the network saw it. */
+  readonly size: number;
 }
 
 /** Of TinySAM and MobileSAM, from the paper. */
@@ -61,15 +72,16 @@ function fromUrl(address: string): Checkpoint {
   return { ...named(address, `From ${address}, as this page’s address asks.`), weights: { weights: address }, spare: false };
 }
 
-/** A file that vite.config.ts found in public/models. */
+/** A file that vite.config.ts found in public/models, and what it found in public/photos/encoded that this has encoded. */
 interface Listed {
   readonly name: string;
   readonly sha256: string;
+  readonly encoded?: readonly EncodedSample[];
 }
 
-function fromPage({ name, sha256 }: Listed): Checkpoint {
+function fromPage({ name, sha256, encoded = [] }: Listed): Checkpoint {
   const address = `./models/${name}`;
-  return { ...named(address, "Served beside this page."), weights: { weights: address, sha256 }, spare: SPARE.test(name) };
+  return { ...named(address, "Served beside this page."), weights: { weights: address, sha256 }, spare: SPARE.test(name), encoded };
 }
 
 function named(address: string, origin: string): Omit<Checkpoint, "spare" | "weights"> {

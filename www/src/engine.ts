@@ -7,14 +7,16 @@ import {
   type Prompt,
   type SamImage,
 } from "tinysam";
-import type { Model } from "./state.js";
+import { encode, type Encoded } from "./encoding.js";
+import type { Photo } from "./photos.js";
+import type { Encoding, Model } from "./state.js";
 
 /** What the page shows of the engine's work. Times are in milliseconds. */
 export interface EngineEvents {
   /** The photo is being encoded; `working` if the one before goes on being used meanwhile. */
   encoding(working: boolean): void;
   /** The photo is encoded, by this model: from now on prompts are asked of it. */
-  encoded(model: Model, ms: number): void;
+  encoded(model: Model, encoding: Encoding): void;
   decoding(): void;
   /** One mask, or one for each of several boxes. They belong to the receiver, who frees them. */
   decoded(masks: Mask[]): void;
@@ -26,13 +28,6 @@ export interface EngineEvents {
   failed(error: unknown): void;
 }
 
-/** A photo that is encoded, and by which model. */
-interface Encoded {
-  readonly model: Model;
-  readonly image: SamImage;
-  readonly ms: number;
-}
-
 /** The model, one photo and one prompt, each replaced by the next as soon as there is one. */
 export class Engine {
   readonly #events: EngineEvents;
@@ -42,7 +37,7 @@ export class Engine {
   #used: Encoded | undefined;
   /** What waits to be used. */
   #waiting: Encoded | undefined;
-  #photo: Blob | undefined;
+  #photo: Photo | undefined;
   #prompt: Prompt | undefined;
   /** The mask that the prompt refines, if it does. */
   #base: Mask | undefined;
@@ -78,7 +73,7 @@ export class Engine {
   }
 
   /** Another photo; its prompt starts empty. */
-  open(photo: Blob): void {
+  open(photo: Photo): void {
     this.#photo = photo;
     this.#prompt = this.#base = undefined;
     this.#forgetImage();
@@ -116,7 +111,7 @@ export class Engine {
     this.#forgetImage();
     this.#used = encoded;
     this.#using = new AbortController();
-    this.#events.encoded(encoded.model, encoded.ms);
+    this.#events.encoded(encoded.model, encoded.encoding);
   }
 
   async #embed(afterCrash = false): Promise<void> {
@@ -127,11 +122,10 @@ export class Engine {
     if (model === undefined || photo === undefined) return;
     const { signal } = (this.#embedding = new AbortController());
     this.#events.encoding(this.#used !== undefined);
-    const begun = performance.now();
     try {
-      const image = await model.sam.embed(photo, { size: model.size, signal });
-      if (signal.aborted) return image.free();
-      this.#waiting = { model, image, ms: performance.now() - begun };
+      const encoded = await encode(model, photo, signal);
+      if (signal.aborted) return encoded.image.free();
+      this.#waiting = encoded;
     } catch (error) {
       return this.#failed(model, error, afterCrash);
     }

@@ -40,8 +40,8 @@ export class Loading {
     return this.#behind === undefined ? this.#works?.checkpoint.link : undefined;
   }
 
-  /** The first model, as the page's address asks. */
-  async begin(asked: string | undefined): Promise<void> {
+  /** The first model, as the page's address asks; `chosen` hears which, before it is loaded. */
+  async begin(asked: string | undefined, chosen: () => void): Promise<void> {
     await this.#chooser.find(asked);
     const choice = this.#chooser.choice;
     const { spare } = this.#chooser;
@@ -49,6 +49,7 @@ export class Loading {
       this.#behind = { choice, begun: false };
       this.#chooser.show({ ...choice, checkpoint: spare });
     }
+    chosen();
     await this.#load();
   }
 

@@ -1,6 +1,7 @@
 import type { DeviceChoice, TinySam } from "tinysam";
 import { element, fillFacts, megabytes, milliseconds } from "./dom.js";
 import type { PhaseTimes } from "./phases.js";
+import type { Encoding } from "./state.js";
 
 /** What is known of the engine and how long it takes; times are in milliseconds, memory in bytes. */
 export interface Facts {
@@ -12,7 +13,7 @@ export interface Facts {
   readonly sha256?: string;
   readonly load?: number;
   readonly phases?: PhaseTimes;
-  readonly encode?: number;
+  readonly encode?: Encoding;
   readonly decode?: number;
   readonly memory?: number;
 }
@@ -40,7 +41,7 @@ export class Machine {
     const label = document.createElement("b");
     label.textContent = checkpoint;
     const parts = [name, `size ${size}`];
-    if (encode !== undefined) parts.push(`encode ${milliseconds(encode)}`);
+    if (encode !== undefined) parts.push(encode === "beforehand" ? "encoded beforehand" : `encode ${milliseconds(encode)}`);
     if (decode !== undefined) parts.push(`decode ${milliseconds(decode)}`);
     this.#status.replaceChildren(label, caution === "" ? "" : ` (${caution})`, ` · ${parts.join(" · ")}`);
 
@@ -49,7 +50,7 @@ export class Machine {
     if (device?.adapter !== undefined) rows.push(["Adapter", `${device.adapter}${device.software ? " (software)" : ""}`]);
     if (device !== undefined) rows.push(["Computes", computing(device)]);
     if (load !== undefined) rows.push(["Load", loading(load, phases)]);
-    if (encode !== undefined) rows.push(["Encode", milliseconds(encode)]);
+    if (encode !== undefined) rows.push(["Encode", encode === "beforehand" ? "none: this sample comes encoded" : milliseconds(encode)]);
     if (decode !== undefined) rows.push(["Decode", milliseconds(decode)]);
     if (memory !== undefined) rows.push(["Memory", memoryInWords(memory, device?.kind === "webgpu")]);
     fillFacts(this.#list, rows);

@@ -2,6 +2,7 @@ import { TinySamError, type Box, type Label, type Point } from "tinysam";
 import { Benchmark } from "./benchmark.js";
 import type { Checkpoint } from "./checkpoints.js";
 import { element, onClick } from "./dom.js";
+import { savedSample } from "./encoding.js";
 import { Engine } from "./engine.js";
 import { FalTab } from "./fal.js";
 import { watchKeyboard } from "./keyboard.js";
@@ -161,12 +162,22 @@ function shared(): Shared {
 
 /** The photo that was asked for last. */
 let wanted: Promise<Photo> | undefined;
+let wantedSample: string | undefined;
 
 /** What the address marks on the first photo, and on no other. */
 let linked: Marks | undefined = asked.marks;
 
-async function openPhoto(opening: Promise<Photo>): Promise<void> {
+/** If it is a sample, its embedding comes while photo and model do. */
+function expectSample(): void {
+  const { model } = state.now;
+  const { checkpoint } = model?.choice ?? chooser.choice;
+  void savedSample(wantedSample, checkpoint, model?.size ?? chooser.sizeFor(checkpoint));
+}
+
+async function openPhoto(opening: Promise<Photo>, sample?: string): Promise<void> {
   wanted = opening;
+  wantedSample = sample;
+  expectSample();
   const marks = linked;
   linked = undefined;
   let photo: Photo;
@@ -183,7 +194,7 @@ async function openPhoto(opening: Promise<Photo>): Promise<void> {
   viewer.setPhoto(photo.pixels);
   forgetCrosshair();
   stage.reset();
-  engine.open(photo.blob);
+  engine.open(photo);
   if (marks !== undefined) stage.marks.reset(marks);
   photos.show(photo);
 }
@@ -222,10 +233,10 @@ element("everything-settings", HTMLElement).addEventListener("input", () => falT
 // A link that is opened in this tab differs after `#` alone.
 addEventListener("hashchange", () => location.reload());
 
-const photos = new PhotoChooser((opening) => void openPhoto(opening), (file) => {
+const photos = new PhotoChooser((opening, sample) => void openPhoto(opening, sample), (file) => {
   chooser.add(file);
   void loading.choose();
 });
 photos.openFirst(asked.photo);
 machine.show(facts());
-await loading.begin(asked.weights);
+await loading.begin(asked.weights, expectSample);

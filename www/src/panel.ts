@@ -94,6 +94,8 @@ export class Panel {
     this.#error.textContent = error === undefined ? "" : inWords(error);
     if (error instanceof TinySamError) this.#error.dataset.code = error.code;
     else delete this.#error.dataset.code;
+    // In one column the photo, over which it stands, may have been scrolled away.
+    if (error !== undefined) this.#alert.scrollIntoView({ block: "nearest" });
   }
 
   /** Said to screen readers: who sees the page sees it. */

@@ -6,11 +6,12 @@ import { fetchFromUrl, fetchSample, readPhoto, sampleOf, SAMPLES, type Photo } f
 
 /** Every way to a photo, or to a checkpoint of one's own: the samples, a file, dropping, pasting, an address, the camera. */
 export class PhotoChooser {
-  readonly #open: (photo: Promise<Photo>) => void;
+  readonly #open: (photo: Promise<Photo>, sample?: string) => void;
   readonly #takeCheckpoint: (file: File) => void;
   readonly #samples = element("samples", HTMLElement);
 
-  constructor(open: (photo: Promise<Photo>) => void, takeCheckpoint: (file: File) => void) {
+  /** A sample is told by its file, too: more of it than the photo may be on offer. */
+  constructor(open: (photo: Promise<Photo>, sample?: string) => void, takeCheckpoint: (file: File) => void) {
     this.#open = open;
     this.#takeCheckpoint = takeCheckpoint;
     this.#samples.append(...SAMPLES.map((sample) => this.#sample(sample)));
@@ -29,7 +30,10 @@ export class PhotoChooser {
 
   /** The photo that is there before anything is chosen: a sample's file, an address, or the first sample. */
   openFirst(asked: string | undefined): void {
-    this.#open(asked === undefined || sampleOf(asked) !== undefined ? fetchSample(sampleOf(asked) ?? SAMPLES[0]) : fetchFromUrl(asked));
+    if (asked === undefined) return this.#openSample(SAMPLES[0]);
+    const sample = sampleOf(asked);
+    if (sample === undefined) this.#open(fetchFromUrl(asked));
+    else this.#openSample(sample);
   }
 
   /** Marks the sample that is on the stage, if one is. */
@@ -64,8 +68,12 @@ export class PhotoChooser {
     picture.src = `./photos/small/${file.replace(/\.\w+$/, "")}.jpg`;
     picture.alt = title;
     button.append(picture);
-    button.addEventListener("click", () => this.#open(fetchSample(sample)));
+    button.addEventListener("click", () => this.#openSample(sample));
     return button;
+  }
+
+  #openSample(sample: (typeof SAMPLES)[number]): void {
+    this.#open(fetchSample(sample), sample.file);
   }
 }
 

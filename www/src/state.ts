@@ -17,13 +17,16 @@ export interface Model {
   readonly phases: PhaseTimes;
 }
 
+/** How long a photo took to encode, or that it came encoded, which took nobody's time here. */
+export type Encoding = number | "beforehand";
+
 /** What the page knows beside the marks and masks, which are the stage's. Times are in milliseconds, memory in bytes. */
 export interface PageState {
   /** The photo on the stage. */
   readonly photo: Photo | undefined;
   /** The model that has encoded it, and is asked. */
   readonly model: Model | undefined;
-  readonly encode: number | undefined;
+  readonly encode: Encoding | undefined;
   readonly decode: number | undefined;
   readonly memory: number | undefined;
   /** The engine died, and is on its way back. */

@@ -30,6 +30,11 @@ impl FromStr for Weights {
 }
 
 impl Weights {
+    /// The project's own checkpoint, with which a first visit to the page begins.
+    pub fn of_the_page() -> Self {
+        Self::File(shell::root().join("www/public/models/tinysam-photos.safetensors"))
+    }
+
     /// A file that holds it, absolute.
     pub fn file(&self) -> Result<PathBuf> {
         match self {

@@ -59,6 +59,8 @@ enum Command {
     BundleGpu(bundle::Options),
     /// Write a checkpoint as a smaller safetensors file
     Convert(convert::Options),
+    /// Encode the page's sample photos by the checkpoint beside the page, so that the page need not
+    Samples,
     /// Change the sources of fal's door and count the changes that its tests notice
     Mutants(mutants::Options),
     /// Install the tarball in every bundler and framework, build, serve and open it, and print a table
@@ -91,6 +93,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Gpu(options) => gpu::run(&options),
         Command::BundleGpu(options) => bundle::run(&options),
         Command::Convert(options) => convert::run(&options),
+        Command::Samples => native::samples(),
         Command::Mutants(options) => mutants::run(&options),
         Command::Consumers(options) => consumers::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),

@@ -114,9 +114,8 @@ fn browser_webgpu() -> Result<()> {
 
 /// The project's own checkpoint on a photo, against the project's own PyTorch model.
 fn trained_cpu() -> Result<()> {
-    let weights = Weights::File(shell::root().join("www/public/models/tinysam-photos.safetensors"));
     let photo = Picture::File(fixture("photos/coffee.png"));
-    golden(weights, photo, "golden_256_coffee_photos", On::BrowserCpu)
+    golden(Weights::of_the_page(), photo, "golden_256_coffee_photos", On::BrowserCpu)
 }
 
 fn everything_cpu() -> Result<()> {

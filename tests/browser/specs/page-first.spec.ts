@@ -49,14 +49,19 @@ test("a first mask comes by itself of what is beside the page, while the hub is 
   await page.goto(`${address}/page/?device=cpu`);
   await page.waitForFunction(() => "drawn" in globalThis, undefined, { timeout: 60_000 });
   const count = (part: string) => asked.filter((url) => url.includes(part)).length;
-  // One photo and small pictures of the others; one engine, one checkpoint.
-  expect([count(".safetensors"), count(".wasm"), count("photos/small/"), count("/photos/"), count("huggingface")]).toEqual([1, 1, 4, 5, 0]);
-  await expect(page.locator("#status")).toContainText("tinysam-photos.safetensors (for trying the page only) · CPU · size 320 · encode");
+  // One photo with its embedding, and small pictures of the others; one engine, one checkpoint.
+  const photos = [count("photos/small/"), count("photos/encoded/"), count("/photos/")];
+  expect([count(".safetensors"), count(".wasm"), ...photos, count("huggingface")]).toEqual([1, 1, 4, 1, 6, 0]);
+  await expect(page.locator("#status")).toContainText("tinysam-photos.safetensors (for trying the page only) · CPU · size 320 · encoded beforehand");
 
   // The size is said before a byte of it has come.
   await expect(page.locator("#toast")).toHaveText(ORDINARY);
   await expect(page.locator("#behind")).toContainText("TinySAM’s own weights, 40.7 MB");
   await expect(page.locator("#busy")).toBeHidden();
+  // The keys are said beside it.
+  await page.locator("#canvas").press("ArrowLeft");
+  const [keys, behind] = await Promise.all([".keys", "#behind"].map((words) => page.locator(words).boundingBox()));
+  expect(keys!.y + keys!.height).toBeLessThan(behind!.y);
   await clickPhoto(page, 0.5, 0.5);
   await expect(score(page)).toBeVisible();
 

@@ -31,6 +31,32 @@ test("after the first visit the page works without a network", async ({ page, ad
   await expect(score(page)).toBeVisible();
 });
 
+test("samples that came encoded do so without a network, too, and the others are encoded", async ({ page, errors }) => {
+  const status = page.locator("#status");
+  const server = await serve({ "/page/": process.env.TINYSAM_PAGE ?? "" });
+  const small = `${server.address}/page/#weights=./models/tinysam-photos.safetensors&device=cpu`;
+  try {
+    await page.goto(small);
+    await expect.poll(() => kept(page, ".wasm"), { timeout: 60_000 }).toEqual([expect.stringMatching(/^tinysam-cpu-/)]);
+    // Nothing of them is fetched that was not asked for.
+    expect(await kept(page, ".tinysam")).toEqual([""]);
+    await page.locator("#samples button").nth(1).click();
+    await expect.poll(() => kept(page, ".tinysam")).toEqual(["chelsea.png.tinysam"]);
+  } finally {
+    // Not `setOffline`: service workers do not hear of it.
+    await server.close();
+  }
+  errors.expectError(/ERR_|Failed to fetch/);
+  await page.goto("about:blank");
+  await page.goto(`${small}&photo=chelsea.png`);
+  await expect(status).toContainText("encoded beforehand", { timeout: 60_000 });
+  await page.locator("#samples button").nth(2).click();
+  await expect(status).toContainText(/ encode \d/);
+  await clickPhoto(page, 0.5, 0.5);
+  await expect(score(page)).toBeVisible();
+  await expect(page.locator("#alert")).toBeHidden();
+});
+
 test("an open tab keeps its version's files when there is a newer one, until it is closed; the list of checkpoints is fresh", async ({ page, address }) => {
   const folder = mkdtempSync(join(tmpdir(), "tinysam-page-"));
   cpSync(process.env.TINYSAM_PAGE ?? "", folder, { recursive: true });

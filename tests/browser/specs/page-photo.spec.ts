@@ -54,6 +54,7 @@ test("a photo by the camera, which is asked for on a click alone and let go of",
   await page.evaluate(() => (navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error("Permission denied"))));
   await page.locator("#camera-open").click();
   await expect(page.locator("#camera-words")).toHaveText(/no camera .*Permission denied.*Choose a photo/);
+  await expect(page.locator("#camera-video")).toBeHidden();
   await page.keyboard.press("Escape");
   await expect(page.locator("#camera")).toBeHidden();
 });

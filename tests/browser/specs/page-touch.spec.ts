@@ -128,3 +128,15 @@ test("a phone: tap, long press, boxes, everything, pick, pinch and pan", async (
   await expect(page.locator("#mask-hint [data-mode=none]")).toBeVisible({ timeout: 60_000 });
   await expect(page.locator("#least-score")).toBeVisible();
 });
+
+test("a phone: an error comes into sight, and the photo has the whole width, upright or not", async ({ page, address }) => {
+  await openPage(page, address, 64);
+  await page.locator("#copy-install").scrollIntoViewIfNeeded();
+  await page.locator("#photo-file").setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from("no photo") });
+  await expect(page.locator("#error")).toBeInViewport();
+  for (const [width, height] of [[390, 844], [844, 390]] as const) {
+    await page.setViewportSize({ width, height });
+    const [view, stage] = await page.evaluate(() => [".view", "#stage"].map((selector) => document.querySelector(selector)!.clientWidth));
+    expect(view).toBe(stage);
+  }
+});

@@ -16,6 +16,10 @@ pub fn convert(_: &convert::Options) -> Result<()> {
     again()
 }
 
+pub fn samples() -> Result<()> {
+    again()
+}
+
 fn again() -> Result<()> {
     let mut cargo = shell::cargo();
     // Where it was called, because its arguments may name files from there.

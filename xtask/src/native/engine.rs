@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use futures_lite::future::block_on;
 use tinysam::checkpoint::{Checkpoint, Precision};
 use tinysam::image::Image;
-use tinysam::segment::{Choice, EverythingOptions, Prompt, Sam};
+use tinysam::segment::{Choice, EverythingOptions, Prompt, Sam, SavedPrecision};
 use tinysam_golden::engine;
 
 use crate::bench::{self, Measured, PICTURE, WEIGHTS};
@@ -100,6 +100,27 @@ pub fn convert(options: &convert::Options) -> Result<()> {
     let file = Checkpoint::from_bytes(bytes)?.to_safetensors(precision)?;
     inputs::write(&options.output, &file)?;
     shell::say(&format!("{}: {} bytes", options.output.display(), file.len()));
+    Ok(())
+}
+
+/// The side at which the page has its own checkpoint see photos: `www/src/checkpoints.ts`.
+const PAGE_SIDE: u32 = 320;
+
+pub fn samples() -> Result<()> {
+    let sam = load(&Weights::of_the_page())?;
+    let photos = shell::root().join("www/public/photos");
+    fs::create_dir_all(photos.join("encoded"))?;
+    for entry in fs::read_dir(&photos)? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        if !path.extension().is_some_and(|extension| extension == "png" || extension == "jpg") {
+            continue;
+        }
+        let image = picture(&Picture::File(path))?;
+        let embedding = block_on(sam.embed(&image, PAGE_SIDE, async || Ok(())))?;
+        let encoded = photos.join("encoded").join(format!("{}.tinysam", name.display()));
+        inputs::write(&encoded, &block_on(embedding.to_bytes(SavedPrecision::F16))?)?;
+        shell::say(&format!("{}", encoded.display()));
+    }
     Ok(())
 }
 

@@ -7,6 +7,6 @@ mod again;
 mod engine;
 
 #[cfg(not(feature = "native"))]
-pub use again::{bench, convert, verify};
+pub use again::{bench, convert, samples, verify};
 #[cfg(feature = "native")]
-pub use engine::{bench, convert, verify};
+pub use engine::{bench, convert, samples, verify};
