@@ -10,7 +10,6 @@ use std::pin::Pin;
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::ops::Stripe;
 use crate::{Error, Result};
 
 /// Side of the largest windows, in cells of the smallest grid: what cannot be divided among workers.
@@ -77,6 +76,33 @@ pub trait Neighbours {
     /// Sends rows, and gives those that came, in the order of [`Exchange::incoming`]. Awaited between any two steps, of
     /// which the longest is a tenth of the whole, also where there is nothing to exchange; an error ends the work.
     fn exchange(&mut self, rows: Exchange) -> Arriving<'_>;
+}
+
+/// Rows of a map, among them some that belong to others and are only read: a worker's part of a map, as a 3×3 convolution
+/// takes it. A [`Tensor`] is all of its map.
+#[derive(Clone, Debug)]
+pub struct Stripe {
+    /// `[rows, W, C]`
+    pub rows: Tensor<3>,
+    /// How many of the first rows are only read. The result's first row is around the one after them.
+    pub above: usize,
+    /// How many of the last rows are only read.
+    pub below: usize,
+}
+
+impl From<Tensor<3>> for Stripe {
+    fn from(rows: Tensor<3>) -> Self {
+        Stripe { rows, above: 0, below: 0 }
+    }
+}
+
+#[cfg(feature = "webgpu")]
+impl Stripe {
+    /// The map, of which a GPU has all.
+    pub fn whole(self) -> Tensor<3> {
+        debug_assert_eq!((self.above, self.below), (0, 0), "a GPU has no neighbours");
+        self.rows
+    }
 }
 
 /// What a worker holds of a map `[H, W, C]`.

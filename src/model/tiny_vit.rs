@@ -12,10 +12,8 @@
 use burn::tensor::Tensor;
 
 use super::EMBEDDING;
-use super::bands::{Neighbours, Strip};
-use super::ops::{
-    self, Activation, Bottleneck, Conv3x3, Depthwise3x3, Linear, Norm, PixelConv, Pixels, Stripe, Window,
-};
+use super::bands::{Neighbours, Strip, Stripe};
+use super::ops::{self, Activation, Bottleneck, Conv3x3, Depthwise3x3, Linear, Norm, PixelConv, Pixels, Window};
 use super::probe::Probe;
 use super::weights::Weights;
 use crate::Result;

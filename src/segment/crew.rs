@@ -4,14 +4,23 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-use super::decode::Batch;
-use super::{Embedding, Sam};
+use super::Sam;
 use crate::image::normalise_and_pad;
-use crate::model::{self, Arriving, Band, Exchange, Neighbours, Pixels, Probe};
+use crate::model::{self, Arriving, Band, Exchange, MASKS, Neighbours, Pixels, Probe};
 use crate::{Error, Result};
 
 /// Work that goes on elsewhere.
 pub type Task<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+
+/// What one batch came to.
+pub struct Batch {
+    /// Predicted IoU of the four masks of each prompt of the batch.
+    pub scores: Vec<[f32; MASKS]>,
+    /// Which prompts of the batch have masks.
+    pub upscaled: Vec<usize>,
+    /// Low-res logits of their four masks, `[upscaled, 4, S/4, S/4]`.
+    pub logits: Vec<f32>,
+}
 
 /// The other workers: see [`Sam::with_crew`].
 pub trait Crew: Send + Sync {
@@ -160,19 +169,6 @@ impl Sam {
         let normalised = |rows| normalise_and_pad(rgb, width, [rows, side]);
         Pixels::new(rgb, width, side, part.band(), self.model.device(), normalised)
     }
-
-    /// Decodes prompts of an embedding at once: see [`Crew::decode`].
-    ///
-    /// # Errors
-    /// As the device has them.
-    pub async fn decode_batch(
-        &self,
-        embedding: &Embedding,
-        prompts: &[model::Prompt],
-        over: Option<f32>,
-    ) -> Result<Batch> {
-        self.decode_here(embedding, prompts, &[], over).await
-    }
 }
 
 /// What a task came to, if it has ended.
@@ -199,7 +195,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
     use crate::image::{Image, resize};
-    use crate::segment::{Answer, Choice, Prompt};
+    use crate::segment::{Answer, Choice, Embedding, Prompt};
 
     fn sam() -> Sam {
         Sam::load(&Checkpoint::from_bytes(formula::formula_safetensors(0)).unwrap(), &Device::flex()).unwrap()

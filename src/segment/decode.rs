@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::tensor::{Int, Tensor, TensorData, Transaction};
 
 use super::answer::ambiguous;
-use super::crew::ended;
+use super::crew::{Batch, ended};
 use super::{Crew, Embedding, Prompt, Sam, SavedPrecision, Task};
 use crate::model::{self, Attended, MASKS};
 use crate::{Error, Result};
@@ -34,16 +34,6 @@ const SHARED: usize = 8;
 
 /// Batches that are kept until those before them are done.
 const AHEAD: usize = 16;
-
-/// What one batch came to.
-pub struct Batch {
-    /// Predicted IoU of the four masks of each prompt of the batch.
-    pub scores: Vec<[f32; MASKS]>,
-    /// Which prompts of the batch have masks.
-    pub upscaled: Vec<usize>,
-    /// Low-res logits of their four masks, `[upscaled, 4, S/4, S/4]`.
-    pub logits: Vec<f32>,
-}
 
 /// A batch among all prompts.
 pub(super) struct Decoded {
@@ -129,6 +119,19 @@ impl Sam {
         let masks = (!masks.is_empty())
             .then(|| Tensor::from_data(TensorData::new(masks, [prompts.len(), side, side]), self.model.device()));
         self.model.attend(&embedding.model, inputs, masks)
+    }
+
+    /// Decodes prompts of an embedding at once: see [`Crew::decode`].
+    ///
+    /// # Errors
+    /// As the device has them.
+    pub async fn decode_batch(
+        &self,
+        embedding: &Embedding,
+        prompts: &[model::Prompt],
+        over: Option<f32>,
+    ) -> Result<Batch> {
+        self.decode_here(embedding, prompts, &[], over).await
     }
 
     /// Decodes prompts of one shape on this worker; `prompts` are those that have the masks of `inputs`, if any has.

@@ -39,8 +39,7 @@ use crate::model::{self, TinySam};
 use crate::{Error, Result};
 
 pub use answer::{Answer, Choice};
-pub use crew::{Crew, Part, Task};
-pub use decode::Batch as DecodedBatch;
+pub use crew::{Batch as DecodedBatch, Crew, Part, Task};
 pub use everything::{Batch, Options as EverythingOptions};
 pub use mask::Mask;
 pub use prompt::Prompt;

@@ -26,7 +26,7 @@ compile_error!("choose a device: the feature `cpu` (burn-flex) or `webgpu` (burn
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::bands::Band;
+use super::bands::{Band, Stripe};
 
 /// The function applied to the result of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,33 +145,6 @@ impl Room {
             return slabs.place(values, shape);
         }
         Tensor::from_data(TensorData::new(values, shape), &self.device)
-    }
-}
-
-/// Rows of a map, among them some that belong to others and are only read: a worker's part of a map, as a 3×3 convolution
-/// takes it. A [`Tensor`] is all of its map.
-#[derive(Clone, Debug)]
-pub struct Stripe {
-    /// `[rows, W, C]`
-    pub rows: Tensor<3>,
-    /// How many of the first rows are only read. The result's first row is around the one after them.
-    pub above: usize,
-    /// How many of the last rows are only read.
-    pub below: usize,
-}
-
-impl From<Tensor<3>> for Stripe {
-    fn from(rows: Tensor<3>) -> Self {
-        Stripe { rows, above: 0, below: 0 }
-    }
-}
-
-#[cfg(feature = "webgpu")]
-impl Stripe {
-    /// The map, of which a GPU has all.
-    fn whole(self) -> Tensor<3> {
-        debug_assert_eq!((self.above, self.below), (0, 0), "a GPU has no neighbours");
-        self.rows
     }
 }
 

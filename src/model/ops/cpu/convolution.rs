@@ -2,7 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::super::{Activation, Bottleneck, Conv3x3, Depthwise3x3, Stripe};
+use super::super::super::bands::Stripe;
+use super::super::{Activation, Bottleneck, Conv3x3, Depthwise3x3};
 use super::{Factor, Floats, Matrix, activate, finish, for_chunks, tensor, vectorised};
 
 pub fn conv3x3(x: impl Into<Stripe>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
