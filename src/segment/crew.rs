@@ -368,7 +368,7 @@ mod tests {
             assert_eq!(answers(&sam.clone().with_crew(crew.clone())), alone);
             assert!(*crew.taken.lock().unwrap() > 2);
         }
-        // One batch is not worth a journey.
+        // A few are not worth a journey.
         let crew = Arc::new(Dealt {
             sam: sam.clone(),
             held: Mutex::default(),

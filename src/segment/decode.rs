@@ -14,13 +14,23 @@ use crate::{Error, Result};
 /// Prompts decoded at once.
 ///
 /// On WebGPU the largest buffer of a prompt is its upscaled map, 8 MiB at side 1024
-/// ([`MaskDecoder::masks`](model::MaskDecoder::masks)), and no more than 128 MiB are promised to a binding: sixteen. On
-/// the CPU a batch gains nothing once its products are large, and memory that WebAssembly has taken it never gives back.
+/// ([`MaskDecoder::masks`](model::MaskDecoder::masks)), and no more than 128 MiB are promised to a binding: sixteen.
+/// Natively several keep several cores at work. In WebAssembly a batch gains nothing, and takes 30 MB at 1024 for each
+/// prompt, which memory that was taken never gives back.
 ///
 /// A batch for which there is no memory is not tried again at half its size: cubecl's pool keeps the buffer that could not
 /// be made and hands it out again, and a CPU module that could not allocate is gone. The engine that replaces it is told
 /// to its caller (`out_of_memory`, `crashed`).
-const BATCH: usize = if cfg!(feature = "webgpu") { 16 } else { 4 };
+const BATCH: usize = if cfg!(feature = "webgpu") {
+    16
+} else if cfg!(target_family = "wasm") {
+    1
+} else {
+    4
+};
+
+/// Of fewer prompts none is given to another worker: it would first have to be given the embedding.
+const SHARED: usize = 8;
 
 /// Batches that are kept until those before them are done.
 const AHEAD: usize = 16;
@@ -94,8 +104,7 @@ enum UnderWay {
 }
 
 impl Sam {
-    /// Decodes prompts batch by batch, as they are asked for ([`Decoding::next`]), with the crew's help where there is more
-    /// than one batch of them.
+    /// Decodes prompts batch by batch, as they are asked for ([`Decoding::next`]), with the crew's help where there are many.
     ///
     /// With `over`, a prompt none of whose three masks has a predicted IoU over it is not upscaled: the scores depend on
     /// the tokens alone. They cost a journey of their own to the device, so without it scores and masks come back together.
@@ -158,7 +167,7 @@ impl Decoding<'_> {
         if self.done == self.prompts.len() {
             return Ok(None);
         }
-        let crew = self.sam.crew.clone().filter(|_| self.prompts.len() > BATCH);
+        let crew = self.sam.crew.clone().filter(|_| self.prompts.len() >= SHARED);
         loop {
             if let Some(crew) = &crew {
                 self.deal_out(&**crew).await?;
