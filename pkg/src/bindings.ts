@@ -10,7 +10,7 @@ import type { ModelName } from "./types.js";
  */
 export interface EngineModule {
   /** wasm-bindgen's initialiser: fetches and compiles the module and gives what that exports. */
-  default(from: { readonly module_or_path: string }): Promise<{ readonly memory: WebAssembly.Memory }>;
+  default(from: { readonly module_or_path: string | WebAssembly.Module }): Promise<{ readonly memory: WebAssembly.Memory }>;
   readonly Engine: EngineClass;
 }
 

@@ -2,10 +2,10 @@ import type { EngineModule } from "./bindings.js";
 import { TinySamError, isTrap } from "./errors.js";
 
 /**
- * The module, fetched and compiled; what the page forbids or its host does not serve is an error of its own.
+ * The module, fetched and compiled, or an instance of one that is; what the page forbids or its host does not serve is an error of its own.
  * @internal
  */
-export async function compiled(load: () => Promise<EngineModule>, wasm: string): Promise<Pick<EngineModule, "Engine"> & { memory: WebAssembly.Memory }> {
+export async function compiled(load: () => Promise<EngineModule>, wasm: string | WebAssembly.Module): Promise<Pick<EngineModule, "Engine"> & { memory: WebAssembly.Memory }> {
   try {
     const module = await load();
     const { memory } = await module.default({ module_or_path: wasm });
@@ -16,7 +16,7 @@ export async function compiled(load: () => Promise<EngineModule>, wasm: string):
     if (/content security policy|unsafe-eval/i.test(why)) {
       throw new TinySamError("unsupported", `the page's Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to its script-src (${why})`, { cause });
     }
-    if (wasm.startsWith("file:")) {
+    if (typeof wasm === "string" && wasm.startsWith("file:")) {
       throw new TinySamError("unsupported", "there is no server here that the engine's module could come from: tinysam runs in a browser", { cause });
     }
     throw new TinySamError("module_unreachable", `the engine's module could not be loaded (${why})`, { cause });

@@ -61,10 +61,10 @@ export class Crew {
     return 1 + this.#ready.size;
   }
 
-  /** Starts the others beside the first, of which they get their weights. Resolves when all have joined or failed. */
-  muster(first: Connection, wasm: string): Promise<void> {
+  /** Starts the others beside the first, of which they get module and weights. Resolves when all have joined or failed. */
+  muster(first: Connection): Promise<void> {
     this.#first = first;
-    const all = Promise.all(Array.from(this.lines.keys(), (worker) => this.#enlist(worker, wasm)));
+    const all = Promise.all(Array.from(this.lines.keys(), (worker) => this.#enlist(worker)));
     return all.then(() => undefined);
   }
 
@@ -80,13 +80,13 @@ export class Crew {
     for (const member of this.#members.values()) member.close(reason);
   }
 
-  async #enlist(worker: number, wasm: string): Promise<void> {
+  async #enlist(worker: number): Promise<void> {
     try {
       const member = new Connection("cpu", await this.#start(), () => this.#lose(worker));
       this.#members.set(worker, member);
       if (this.#closed !== undefined) return member.close(this.#closed);
       const lines = this.#ways[worker] ?? new Map<number, MessagePort>();
-      await member.call("join", { wasm, lines }, { transfer: [...lines.values()] });
+      await member.call("join", { lines }, { transfer: [...lines.values()] });
       this.#ready.add(worker);
       this.#first?.tell({ joined: worker });
     } catch (error) {

@@ -143,7 +143,7 @@ export class Host {
       const lines: Lines = crew?.lines ?? new Map<number, MessagePort>();
       const args = { wasm: files.wasm, weights, model, cache, forceSoftware: device.software, lines, ...adapter };
       const loaded = connection.call("load", args, { transfer: [...lines.values()], ...(onProgress && { onEvent: onProgress }) });
-      const mustered = crew?.muster(connection, files.wasm);
+      const mustered = crew?.muster(connection);
       const record = await loaded;
       started = true;
       if (mustered !== undefined) await Promise.race([mustered, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);

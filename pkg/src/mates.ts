@@ -10,7 +10,7 @@ const AT_ONCE = 2;
 
 /** What the others get of the first worker. */
 export type Order =
-  | { readonly weights: Blob; readonly sha256: string }
+  | { readonly weights: Blob; readonly sha256: string; readonly module: WebAssembly.Module }
   /** `crew`: the workers of this encode, in the order of their bands. */
   | { readonly begin: number; readonly crew: readonly number[]; readonly part: object; readonly rgb: Uint8Array }
   | { readonly end: number }
@@ -73,10 +73,10 @@ export class Mates {
     this.#arrivals.end(this.#job, gone);
   }
 
-  /** Hands every other one the weights; as a Blob they are copied once, and not once for each. */
-  share(weights: Uint8Array<ArrayBuffer>, sha256: string): void {
+  /** Hands every other one the compiled module and the weights; as a Blob they are copied once, and not once for each. */
+  share(weights: Uint8Array<ArrayBuffer>, sha256: string, module: WebAssembly.Module): void {
     const blob = new Blob([weights]);
-    for (const worker of this.#lines.keys()) this.#tell(worker, { weights: blob, sha256 });
+    for (const worker of this.#lines.keys()) this.#tell(worker, { weights: blob, sha256, module });
   }
 
   /** Begins an encode: one part, and the pixels that it is of, for each of the first others. */

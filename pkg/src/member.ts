@@ -6,7 +6,8 @@ import type { Answer, Order } from "./mates.js";
 /** What a worker that is not the first needs. */
 interface Joining {
   readonly lines: Lines;
-  readonly module: Promise<{ readonly Engine: EngineClass }>;
+  /** Makes an instance of the module that the first worker has compiled. */
+  readonly instantiate: (module: WebAssembly.Module) => Promise<{ readonly Engine: EngineClass }>;
   /** What went wrong that must not: this worker is of no more use. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -15,7 +16,7 @@ interface Joining {
  * Does what the first worker asks for; resolves when it can.
  * @internal
  */
-export function joinCrew({ lines, module, onFailure }: Joining): Promise<void> {
+export function joinCrew({ lines, instantiate, onFailure }: Joining): Promise<void> {
   const arrivals = new Arrivals();
   const first = lines.get(0);
   let engine: CrewEngine | undefined;
@@ -24,7 +25,7 @@ export function joinCrew({ lines, module, onFailure }: Joining): Promise<void> {
   return new Promise((resolve, reject) => {
     const obey = async (order: Order): Promise<void> => {
       if ("weights" in order) {
-        const { Engine } = await module;
+        const { Engine } = await instantiate(order.module);
         if (Engine.join === undefined) throw new TinySamError("internal", "this device works alone");
         engine = await Engine.join(new Uint8Array(await order.weights.arrayBuffer()), order.sha256);
         return resolve();

@@ -67,7 +67,7 @@ export interface Calls {
     event: Progress;
   };
   /** Of another worker than the first: takes parts of its work from now on. */
-  join: { args: { wasm: string; lines: Lines }; reply: void; event: never };
+  join: { args: { lines: Lines }; reply: void; event: never };
   /** Bytes of WebAssembly's memory. */
   memory: { args: Record<string, never>; reply: number; event: never };
   embed: { args: { source: PostableImage; size: number; crop?: Box | undefined }; reply: EmbeddingRecord; event: never };

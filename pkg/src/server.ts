@@ -103,11 +103,13 @@ export class Server {
       return { checkpointSha256: this.#engine.checkpointSha256, kernels: this.#engine.kernels };
     },
 
-    join: async ({ wasm, lines }) => {
-      const module = compiled(this.#loadModule, wasm);
-      const noted = module.then(({ memory }) => void (this.#memory = memory));
-      await joinCrew({ lines, module, onFailure: (error) => this.crash(error) });
-      return noted;
+    join: async ({ lines }) => {
+      const instantiate = async (shared: WebAssembly.Module) => {
+        const module = await compiled(this.#loadModule, shared);
+        this.#memory = module.memory;
+        return module;
+      };
+      await joinCrew({ lines, instantiate, onFailure: (error) => this.crash(error) });
     },
 
     memory: () => this.#memory?.buffer.byteLength ?? 0,

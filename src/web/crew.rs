@@ -23,7 +23,7 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn count(this: &Mates) -> u32;
     #[wasm_bindgen(method)]
-    fn share(this: &Mates, weights: Uint8Array, sha256: &str);
+    fn share(this: &Mates, weights: Uint8Array, sha256: &str, module: JsValue);
     #[wasm_bindgen(method)]
     fn begin(this: &Mates, parts: Array);
     #[wasm_bindgen(method)]
@@ -85,9 +85,9 @@ impl Embedding {
 }
 
 impl Mates {
-    /// Hands the others a checkpoint that was checked.
+    /// Hands the others a checkpoint that was checked, and this module, which need be neither fetched nor compiled again.
     pub fn hand_over(&self, weights: &[u8], sha256: &str) {
-        self.share(Uint8Array::from(weights), sha256);
+        self.share(Uint8Array::from(weights), sha256, wasm_bindgen::module());
     }
 }
 

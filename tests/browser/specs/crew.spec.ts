@@ -36,8 +36,9 @@ test("however many workers, every bit is the same", async ({ app }) => {
   expect(seen.map(({ workers }) => workers)).toEqual([1, 2, 3]);
   expect(new Set(seen.map(({ of }) => of)).size).toBe(1);
   expect(seen[0]!.masks).toBeGreaterThan(100);
-  // Fetched once for all workers of an engine.
+  // Both are fetched once for all workers of an engine.
   expect(requests.filter((path) => path.endsWith("formula.safetensors"))).toHaveLength(3);
+  expect(requests.filter((path) => path.endsWith(".wasm"))).toHaveLength(3);
 });
 
 test("as many workers as the machine is good for, unless the application says it", async ({ app }) => {
