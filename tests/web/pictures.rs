@@ -326,7 +326,8 @@ async fn photos_lie_outside_wasms_memory_and_are_given_back() {
 #[wasm_bindgen_test]
 async fn a_photo_for_which_there_is_no_memory_is_an_error() {
     let refused = "() => { throw new RangeError('Array buffer allocation failed') }";
-    let read = pixels(eval("new ImageData(5, 4)"), &Signal::default());
+    let signal = Signal::default();
+    let read = pixels(eval("new ImageData(5, 4)"), &signal);
     let error = with_bytes_by(refused, read).await.map(drop).unwrap_err();
     assert!(error.code() == "out_of_memory" && error.to_string().contains("5×4"), "{error}");
 }
