@@ -4,7 +4,7 @@ test("a worker that dies is replaced, and nothing waits for ever", async ({ app,
   errors.expectError(/the end of this worker/);
   const page = await app.open();
   await page.evaluate(async () => {
-    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256 });
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256, workers: 1 });
     const image = await sam.embed("/photos/coffee.png");
     const [mask] = await image.segment({ points: [[180, 160]] });
     Object.assign(globalThis, { held: { sam, image, mask, area: mask!.area } });

@@ -8,10 +8,10 @@ test("loads of the same settings share an engine, which ends with the last that 
     const weights = "/models/formula.safetensors";
     const code = (promise: Promise<unknown>) => promise.then(() => "answered", (error) => error.code as string);
     const phases: string[][] = [[], []];
-    const load = (size: number, of?: string[]) => tinysam.TinySam.load({ weights, size, onProgress: ({ phase }) => of?.push(phase) });
+    const load = (size: number, of?: string[]) => tinysam.TinySam.load({ weights, size, workers: 1, onProgress: ({ phase }) => of?.push(phase) });
     // As a framework does that mounts twice: the first is let go while the second is asked for.
     const stop = new AbortController();
-    const stopped = code(tinysam.TinySam.load({ weights, signal: stop.signal }));
+    const stopped = code(tinysam.TinySam.load({ weights, workers: 1, signal: stop.signal }));
     const both = Promise.all([load(64, phases[0]), load(128, phases[1])]);
     stop.abort();
     const [first, second] = await both;
@@ -70,7 +70,7 @@ async function collect(page: Page): Promise<void> {
 test("a forgotten engine is collected, one of which an image is held is not", async ({ app }) => {
   const page = await app.open();
   await page.evaluate(async () => {
-    const image = await (await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 })).embed("/photos/coffee.png");
+    const image = await (await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64, workers: 1 })).embed("/photos/coffee.png");
     Object.assign(globalThis, { image });
   });
   await collect(page);

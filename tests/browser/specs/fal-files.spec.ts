@@ -101,7 +101,7 @@ for (const [name, { force, reason, console: said }] of Object.entries(REFUSALS))
 }
 
 test("the model is loaded ahead, let go, and let go by itself in a page that is not seen", async ({ door, page }) => {
-  await door.open({ device: "cpu" });
+  await door.open({ device: "cpu", workers: 1 });
   const preload = () => page.evaluate(() => tinysam.configure({}).preload());
   expect(await preload()).toBe("cpu");
   expect(page.workers()).toHaveLength(1);
