@@ -39,7 +39,7 @@ pub trait Crew: Send + Sync {
     /// Whether every worker holds the embedding that was given this number.
     fn holds(&self, embedding: u32) -> bool;
 
-    /// Gives every worker an embedding, as [`Embedding::to_bytes`] writes it, in the place of the one before.
+    /// Gives every worker an embedding, as [`super::Embedding::to_bytes`] writes it, in the place of the one before.
     fn hold(&self, embedding: u32, bytes: Vec<u8>);
 
     /// Has another worker do [`Sam::decode_batch`] on what they hold; none while all have enough to do.
@@ -67,9 +67,9 @@ pub struct Part {
 
 impl Part {
     pub(super) fn of(resized: &[u8], width: usize, side: usize, band: Band) -> Self {
-        let bytes = band.pixels(side);
+        let rows = band.pixels(side);
         let at = |row: usize| (row * width * 3).min(resized.len());
-        let rgb = resized[at(bytes.start)..at(bytes.end)].to_vec();
+        let rgb = resized[at(rows.start)..at(rows.end)].to_vec();
         Part { index: band.index, count: band.count, side, width, rgb }
     }
 
