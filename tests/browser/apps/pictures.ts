@@ -71,6 +71,13 @@ export async function pictures(given: readonly Given[]): Promise<{ file: Outcome
   return found;
 }
 
+/** The sides of an element that shows a file. */
+export async function sides(address: string): Promise<[width: number, height: number]> {
+  const element = Object.assign(new Image(), { src: address });
+  await element.decode();
+  return [element.naturalWidth, element.naturalHeight];
+}
+
 /** A video, one of its frames and, where the browser turns such, frames turned here, each beside what the browser draws of it. */
 export async function videos(address: string): Promise<{ name: string; embedded: Outcome; shown: Seen }[]> {
   const video = Object.assign(document.createElement("video"), { muted: true, src: address, preload: "auto" });

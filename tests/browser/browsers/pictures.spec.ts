@@ -13,19 +13,22 @@ type Row = readonly [file: string, sides: readonly [number, number], colours: re
 
 /** How the four colours are stored so that each EXIF orientation, from 1 to 8, shows them as above; the last four stand upright. */
 const STORED = [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0], [2, 3, 0, 1], [0, 2, 1, 3], [1, 3, 0, 2], [3, 1, 2, 0], [2, 0, 3, 1]];
-/** Who turns a format as its EXIF says. The others show it as it is stored, and the mask belongs to the picture that one sees. */
+/**
+ * Who turns a format as its EXIF says. The others show it as it is stored, and the mask belongs to the picture that one
+ * sees. Firefox turns PNGs in newer versions than ESR 140: it is asked.
+ */
 const TURN: Record<string, readonly BrowserName[]> = {
   jpg: BROWSERS,
-  png: ["chromium", "firefox"],
+  png: ["chromium"],
   avif: ["chromium", "firefox"],
   webp: [],
 };
 
-const turned = (browser: BrowserName) =>
+const turned = (browser: BrowserName, also: readonly string[]) =>
   Object.entries(TURN).flatMap(([ending, turners]) =>
     STORED.map((stored, i): Row => {
       const file = `turned${i + 1}.${ending}`;
-      if (turners.includes(browser)) return [file, [32, 16], FOUR];
+      if (turners.includes(browser) || also.includes(ending)) return [file, [32, 16], FOUR];
       return [file, i < 4 ? [32, 16] : [16, 32], stored.map((at) => FOUR[at]!)];
     }),
   );
@@ -103,7 +106,9 @@ for (const browser of BROWSERS) {
   test.describe(browser, () => {
     test("what is shown is what is segmented", async ({ open }) => {
       const page = await open(browser);
-      const rows = [...turned(browser), ...ROWS];
+      // An element of a picture that lies on its side stands upright where the browser turns it.
+      const upright = async (file: string) => (await page.run((file) => looks.sides(file), `/pictures/${file}`)).join() === "32,16";
+      const rows = [...turned(browser, browser === "firefox" && (await upright("turned6.png")) ? ["png"] : []), ...ROWS];
       const found = await page.run((files) => looks.pictures(files), rows.map(([file]) => `/pictures/${file}`));
       found.forEach(({ file, element }, i) => {
         for (const way of [file, element]) {
