@@ -17,13 +17,24 @@ from tinysam_training.curriculum import locate
 from tinysam_training.evaluate import agreement
 from tinysam_training.export import export, metadata, open_weights
 from tinysam_training.model import TinySam
-from tinysam_training.train import Options, Run
+from tinysam_training.train import Clock, Options, Run
 
 ROOT = Path(__file__).parents[2]
 
 
 def options(out: Path, **changes) -> Options:
     return Options(**{"out": out, "minutes": 0.05, "curriculum": "tiny", "workers": 0} | changes)
+
+
+def test_a_process_without_a_processor_has_not_trained(monkeypatch):
+    wall, worked = iter([0.0, 10.0, 20.0, 500.0]), iter([0.0, 9.0, 9.2, 300.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(wall))
+    monkeypatch.setattr(time, "process_time", lambda: next(worked))
+    clock = Clock(torch.device("cpu"))
+    # At work, starved, and halted for minutes.
+    assert [round(clock.step(), 3) for _ in range(3)] == [9.0, 0.2, 60.0]
+    wall = iter([0.0, 10.0])
+    assert [clock.step() for clock in [Clock(torch.device("cuda"))]] == [10.0]
 
 
 def same(a: dict, b: dict) -> bool:

@@ -94,6 +94,23 @@ def optimiser(model: TinySam, affinity: Affinity) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98))
 
 
+class Clock:
+    """The time of each step, as the schedule counts it. A process that was halted for a while has not trained, nor has one
+    that others left no processor: a step counts for a minute at most, and on a processor for what that has worked."""
+
+    def __init__(self, device: torch.device):
+        self.cpu = device.type == "cpu"
+        self.then = self.now()
+
+    def now(self) -> tuple[float, float]:
+        return time.monotonic(), time.process_time() if self.cpu else math.inf
+
+    def step(self) -> float:
+        (wall, worked), then = self.now(), self.then
+        self.then = wall, worked
+        return min(wall - then[0], worked - then[1] if self.cpu else math.inf, 60.0)
+
+
 class Run:
     """A run and everything that resuming needs."""
 
@@ -149,7 +166,7 @@ class Run:
         """Until the time is spent or SIGTERM or SIGINT comes; both end with a saved file."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "stopping", True))
-        budget, progress, saved, ticked = 60 * self.options.minutes, self.progress, self.progress.seconds, time.monotonic()
+        budget, progress, saved, clock = 60 * self.options.minutes, self.progress, self.progress.seconds, Clock(self.device)
         stage_number, batches, averages = None, None, Averages()
         while progress.seconds < budget and not self.stopping:
             now, part = locate(self.stages, progress.seconds / budget)
@@ -161,9 +178,7 @@ class Run:
             progress.step, progress.batches = progress.step + 1, progress.batches + 1
             if stage.encoder:
                 progress.images, progress.joint_steps = progress.images + len(batch.pixels), progress.joint_steps + 1
-            # A process that was halted for a while has not trained: no step counts for more than a minute.
-            tick = time.monotonic()
-            progress.seconds, ticked = progress.seconds + min(tick - ticked, 60.0), tick
+            progress.seconds += clock.step()
             if progress.step % 20 == 0:
                 line = {"stage": stage.name, **asdict(progress), **averages.take()}
                 line["seconds"] = round(progress.seconds, 1)
