@@ -191,7 +191,8 @@ fn an_encode_ends_between_steps_and_is_the_same_with_pauses() {
         Ok(())
     }))
     .unwrap();
-    assert!(steps >= 30, "{steps}");
+    // After resizing, and before each step that reads what lies around its own rows: two of each block.
+    assert_eq!(steps, 29);
     let at_once = block_on(sam().embed(&synthetic(), 64, async || Ok(()))).unwrap();
     let [paused, at_once] = [embedding, at_once].map(|e| block_on(e.to_bytes(SavedPrecision::F32)).unwrap());
     assert!(paused == at_once);

@@ -52,7 +52,7 @@ function start(module: EngineModule) {
     return answers;
   };
   const close = () => (port1 as MessagePort).close();
-  const load = () => port1.postMessage({ id: 1, name: "load", args: { wasm: "https://host/tinysam-cpu.wasm", weights: { sources: ["w"] }, cache: true, forceSoftware: false } });
+  const load = () => port1.postMessage({ id: 1, name: "load", args: { wasm: "https://host/tinysam-cpu.wasm", weights: { sources: ["w"] }, cache: true, forceSoftware: false, lines: new Map() } });
   return { server, port: port1, until, close, load };
 }
 
