@@ -99,7 +99,7 @@ impl From<Tensor<3>> for Stripe {
 #[cfg(feature = "webgpu")]
 impl Stripe {
     /// The map, of which a GPU has all.
-    pub fn whole(self) -> Tensor<3> {
+    pub(super) fn whole(self) -> Tensor<3> {
         debug_assert_eq!((self.above, self.below), (0, 0), "a GPU has no neighbours");
         self.rows
     }

@@ -105,8 +105,8 @@ impl TinyVit {
         Ok(TinyVit { patch_embed, stage0, stages, downsamples, neck })
     }
 
-    /// Pixels → image embedding: a worker's rows of the pixels ([`Band::pixels`]) → the whole embedding, on the first
-    /// worker.
+    /// Pixels → image embedding: a worker's rows of the pixels ([`Band::pixels`](super::Band::pixels)) → the whole
+    /// embedding, on the first worker.
     ///
     /// # Shapes
     /// Of `S` a side → `[S/16, S/16, 256]`; `S` is a multiple of 64.
