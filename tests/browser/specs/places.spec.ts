@@ -139,7 +139,7 @@ test("an application names the folder of the files, or makes the worker itself",
         asked.push(device);
         return new Worker(`/bare/tinysam/${script}`);
       };
-      const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", device: "cpu", size: 64, assets: "/bare/tinysam/", worker });
+      const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", device: "cpu", size: 64, assets: "/bare/tinysam/", worker, workers: 1 });
       sam.free();
       return "loaded";
     };
