@@ -2,7 +2,7 @@
 import type { Frame, Page } from "@playwright/test";
 import { expect, test } from "../fixtures.ts";
 
-type Options = { worker?: boolean; assets?: string };
+type Options = { worker?: boolean; workers?: number; assets?: string };
 
 /** Loads with the package of a page or frame, and segments; the mask's area, or the error. */
 function segment(page: Page | Frame, host: string, options: Options = {}): Promise<{ area?: number; code?: string; message?: string }> {
