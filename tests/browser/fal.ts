@@ -21,6 +21,7 @@ export const test = base.extend<{ standIn: StandIn; standInOptions: StandInOptio
 /** What {@link Door.open} tells `configure`. */
 export interface DoorSettings {
   readonly device?: "auto" | "cpu" | "webgpu" | "fal";
+  readonly workers?: number;
   /** Whether the stand-in is there to fall back to. */
   readonly fallback?: boolean;
   readonly weights?: string;
