@@ -62,10 +62,9 @@ export class Crew {
   }
 
   /** Starts the others beside the first, of which they get module and weights. Resolves when all have joined or failed. */
-  muster(first: Connection): Promise<void> {
+  async muster(first: Connection): Promise<void> {
     this.#first = first;
-    const all = Promise.all(Array.from(this.lines.keys(), (worker) => this.#enlist(worker)));
-    return all.then(() => undefined);
+    await Promise.all(Array.from(this.lines.keys(), (worker) => this.#enlist(worker)));
   }
 
   /** Bytes of WebAssembly memory of all but the first. */

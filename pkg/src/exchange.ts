@@ -77,4 +77,3 @@ export class Encode {
     return this.#crew[band] ?? -1;
   }
 }
-

@@ -40,14 +40,16 @@ impl Band {
         edge(self.index)..edge(self.index + 1)
     }
 
-    /// The rows of a map of `height` rows that a 3×3 convolution reads for its rows of the result.
-    fn read(self, height: usize, stride: usize) -> Range<usize> {
-        let rows = self.rows(height.div_ceil(stride), 1);
-        (rows.start * stride).saturating_sub(1)..(rows.end * stride + 2 - stride).min(height)
+    /// What a 3×3 convolution reads of a map of `height` rows for its rows of the result.
+    fn read(self, height: usize, stride: usize) -> Halo {
+        let results = self.rows(height.div_ceil(stride), 1);
+        let (first, end) = (results.start * stride, (results.end * stride).min(height));
+        let rows = first.saturating_sub(1)..(end + 2 - stride).min(height);
+        Halo { above: first - rows.start, below: rows.end - end, rows }
     }
 
-    /// The rows of a picture of model side `side` that it computes from.
-    pub fn pixels(self, side: usize) -> Range<usize> {
+    /// What it computes from, of a picture of model side `side`.
+    pub fn pixels(self, side: usize) -> Halo {
         self.read(side, 2)
     }
 
@@ -78,26 +80,45 @@ pub trait Neighbours {
     fn exchange(&mut self, rows: Exchange) -> Arriving<'_>;
 }
 
-/// Rows of a map, among them some that belong to others and are only read: a worker's part of a map, as a 3×3 convolution
-/// takes it. A [`Tensor`] is all of its map.
-#[derive(Clone, Debug)]
-pub struct Stripe {
-    /// `[rows, W, C]`
-    pub rows: Tensor<3>,
-    /// How many of the first rows are only read. The result's first row is around the one after them.
+/// Rows of a map that a 3×3 convolution reads for a worker, some of which belong to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halo {
+    /// All that are read.
+    pub rows: Range<usize>,
+    /// How many of the first are only read. The result's first row is around the one after them.
     pub above: usize,
-    /// How many of the last rows are only read.
+    /// How many of the last are only read.
     pub below: usize,
 }
 
-impl From<Tensor<3>> for Stripe {
+/// A worker's part of a map, as a 3×3 convolution takes it: its own rows among those that are only read. A [`Tensor`] is all
+/// of its map.
+#[derive(Clone, Debug)]
+pub struct Haloed {
+    /// `[rows, W, C]`
+    pub rows: Tensor<3>,
+    /// As [`Halo::above`].
+    pub above: usize,
+    /// As [`Halo::below`].
+    pub below: usize,
+}
+
+impl Haloed {
+    /// The rows `[rows, W, C]` that a halo says.
+    pub(super) fn new(rows: Tensor<3>, halo: &Halo) -> Self {
+        debug_assert_eq!(rows.dims()[0], halo.rows.len());
+        Haloed { rows, above: halo.above, below: halo.below }
+    }
+}
+
+impl From<Tensor<3>> for Haloed {
     fn from(rows: Tensor<3>) -> Self {
-        Stripe { rows, above: 0, below: 0 }
+        Haloed { rows, above: 0, below: 0 }
     }
 }
 
 #[cfg(feature = "webgpu")]
-impl Stripe {
+impl Haloed {
     /// The map, of which a GPU has all.
     pub(super) fn whole(self) -> Tensor<3> {
         debug_assert_eq!((self.above, self.below), (0, 0), "a GPU has no neighbours");
@@ -134,13 +155,11 @@ impl Strip {
     }
 
     /// What a 3×3 convolution of `stride` reads for this worker's rows, and the height of its result.
-    pub async fn around(self, stride: usize, others: &mut dyn Neighbours) -> Result<(Stripe, usize)> {
-        let (height, band) = (self.height, others.band());
-        let rows = self.fetch(|band| band.read(height, stride), others).await?;
-        let (read, results) = (band.read(height, stride), band.rows(height.div_ceil(stride), 1));
-        let above = results.start * stride - read.start;
-        let below = read.end - (results.end * stride).min(height);
-        Ok((Stripe { rows, above, below }, height.div_ceil(stride)))
+    pub async fn around(self, stride: usize, others: &mut dyn Neighbours) -> Result<(Haloed, usize)> {
+        let height = self.height;
+        let halo = others.band().read(height, stride);
+        let rows = self.fetch(|band| band.read(height, stride).rows, others).await?;
+        Ok((Haloed::new(rows, &halo), height.div_ceil(stride)))
     }
 
     /// The whole map, on the first worker.
@@ -235,8 +254,11 @@ mod tests {
     #[test]
     fn a_convolution_reads_a_row_more_on_each_side_that_there_is() {
         let band = |index| Band { index, count: 3 };
-        assert_eq!([0, 1, 2].map(|i| band(i).read(12, 1)), [0..5, 3..9, 7..12]);
+        let halos = |height, stride| {
+            [0, 1, 2].map(|i| band(i).read(height, stride)).map(|halo| (halo.above, halo.rows, halo.below))
+        };
+        assert_eq!(halos(12, 1), [(0, 0..5, 1), (1, 3..9, 1), (1, 7..12, 0)]);
         // Of a stride of two, only above: the last row of a result reads to the last row of its two.
-        assert_eq!([0, 1, 2].map(|i| band(i).read(24, 2)), [0..8, 7..16, 15..24]);
+        assert_eq!(halos(24, 2), [(0, 0..8, 0), (1, 7..16, 0), (1, 15..24, 0)]);
     }
 }

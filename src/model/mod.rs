@@ -19,7 +19,7 @@ use burn::tensor::{Device, Tensor};
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Result};
 
-pub use bands::{Arriving, Band, Exchange, Neighbours, Stripe};
+pub use bands::{Arriving, Band, Exchange, Haloed, Neighbours};
 pub use mask_decoder::{Attended, ImageTokens, MASKS, MaskDecoder, scores};
 pub use ops::{Pixels, finished};
 pub use probe::Probe;

@@ -12,7 +12,7 @@
 use burn::tensor::Tensor;
 
 use super::EMBEDDING;
-use super::bands::{Neighbours, Strip, Stripe};
+use super::bands::{Haloed, Neighbours, Strip};
 use super::ops::{self, Activation, Bottleneck, Conv3x3, Depthwise3x3, Linear, Norm, PixelConv, Pixels, Window};
 use super::probe::Probe;
 use super::weights::Weights;
@@ -172,7 +172,7 @@ impl Block {
     }
 
     /// The second half: the convolution between neighbours, and the MLP. `[H, W, C]` → `[H, W, C]`
-    fn think(&self, x: Stripe) -> Tensor<3> {
+    fn think(&self, x: Haloed) -> Tensor<3> {
         self.mlp.forward(ops::depthwise3x3(x, &self.local_conv))
     }
 }
@@ -246,8 +246,7 @@ fn bias_index(side: usize) -> Vec<usize> {
 impl Mlp {
     /// `[H, W, C]` → `[H, W, C]`, its input added.
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let y = ops::norm_linear(x.clone(), &self.norm, &self.fc1, Activation::Gelu); // [H, W, 4·C]
-        ops::linear(y, &self.fc2, Activation::None, Some(x))
+        ops::feed_forward(x, &self.norm, &self.fc1, &self.fc2)
     }
 }
 

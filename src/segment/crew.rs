@@ -67,7 +67,7 @@ pub struct Part {
 
 impl Part {
     pub(super) fn of(resized: &[u8], width: usize, side: usize, band: Band) -> Self {
-        let rows = band.pixels(side);
+        let rows = band.pixels(side).rows;
         let at = |row: usize| (row * width * 3).min(resized.len());
         let rgb = resized[at(rows.start)..at(rows.end)].to_vec();
         Part { index: band.index, count: band.count, side, width, rgb }

@@ -21,11 +21,15 @@ async fn linked() -> Result<(), JsValue> {
     Reflect::set(&imports, &"env".into(), &env)?;
     let made = JsFuture::from(WebAssembly::instantiate_buffer(relaxed::MODULE, &imports)).await?;
     let instance: WebAssembly::Instance = Reflect::get(&made, &"instance".into())?.unchecked_into();
-    let multiply: Function = Reflect::get(&instance.exports(), &"multiply".into())?.unchecked_into();
     let table: WebAssembly::Table = wasm_bindgen::function_table().unchecked_into();
-    let place = table.grow(1)?;
-    table.set(place, &multiply)?;
-    // SAFETY: it has just been put there, and was given this memory.
-    unsafe { relaxed::adopt(place as usize) };
+    let first = table.grow(relaxed::LOOPS.len() as u32)?;
+    let mut places = [0; relaxed::LOOPS.len()];
+    for ((name, place), at) in relaxed::LOOPS.iter().zip(&mut places).zip(first..) {
+        let function: Function = Reflect::get(&instance.exports(), &(*name).into())?.unchecked_into();
+        table.set(at, &function)?;
+        *place = at as usize;
+    }
+    // SAFETY: they have just been put there, and were given this memory.
+    unsafe { relaxed::adopt(places) };
     Ok(())
 }

@@ -10,10 +10,11 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Activation;
-use math::gelu;
+use math::gelu_all;
 use product::{Factor, Matrix, product};
 
 mod attention;
+mod cells;
 mod convolution;
 mod decoder;
 #[cfg(any(target_family = "wasm", test))]
@@ -29,7 +30,7 @@ pub use convolution::{bottleneck, conv3x3, depthwise3x3};
 pub use decoder::{
     attend_image, attend_self, attend_tokens, heads, mlp, project_cells, project_positions, project_tokens, upscale,
 };
-pub use linear::{combine, layer_norm, linear, norm_linear};
+pub use linear::{feed_forward, layer_norm, linear, norm_linear};
 
 /// Floats of output computed at a time: with its input, a tile fits the second-level cache.
 const TILE: usize = 32 * 1024;
@@ -105,7 +106,7 @@ fn finish(rows: &mut [f32], bias: &[f32], residual: Option<&[f32]>, activation: 
 fn activate(row: &mut [f32], activation: Activation) {
     match activation {
         Activation::None => {}
-        Activation::Gelu => row.iter_mut().for_each(|x| *x = gelu(*x)),
+        Activation::Gelu => gelu_all(row),
         Activation::Relu => row.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { 0.0 }),
     }
 }

@@ -47,13 +47,13 @@ pub struct CellProjection {
     pub inner: usize,
 }
 
-/// The projected positions of a grid's cells, `[1, L, inner]` each: constants of the model.
+/// The projected positions of a grid's cells: constants of the model.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant)] // handles, of which there are a few, each moved once
 pub enum CellPositions {
-    /// Of keys and queries side by side.
+    /// Of keys and queries side by side, `[1, L, n·inner]`.
     Packed(Tensor<3>),
-    /// One tensor each.
+    /// `[1, inner, L]` each.
     Apart {
         /// What is added to the keys.
         keys: Tensor<3>,
@@ -68,13 +68,13 @@ pub enum CellPositions {
 pub enum Projected {
     /// Keys, queries, values side by side: `[B or 1, L, n·inner]`.
     Packed(Tensor<3>),
-    /// `[B or 1, L, inner]` each.
+    /// One tensor each.
     Apart {
-        /// With positions.
+        /// With positions, `[B or 1, inner, L]`.
         keys: Tensor<3>,
-        /// With positions, where cells look back.
+        /// With positions, where cells look back, `[B or 1, inner, L]`.
         queries: Option<Tensor<3>>,
-        /// Without positions.
+        /// Without positions, `[B or 1, L, inner]`.
         values: Tensor<3>,
     },
     /// Not projected, because a few tokens are weighed against all cells in less work without: `x [B or 1, L, C]`.

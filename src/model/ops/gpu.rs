@@ -25,7 +25,7 @@ pub use decoder::{
 };
 use maps::depthwise;
 pub use maps::{depthwise3x3, layer_norm, window_attention};
-pub use product::{bottleneck, conv3x3, embed_pixels, linear, norm_linear};
+pub use product::{bottleneck, conv3x3, embed_pixels, feed_forward, linear, norm_linear};
 pub use slabs::Slabs;
 
 /// Numbers in a vector: channels come in multiples of four, and four floats are one load.

@@ -26,7 +26,7 @@ compile_error!("choose a device: the feature `cpu` (burn-flex) or `webgpu` (burn
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::bands::{Band, Stripe};
+use super::bands::{Band, Haloed};
 
 /// The function applied to the result of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,7 +151,7 @@ impl Room {
 /// Pixels on a device, in the form that its first convolution takes.
 pub enum Pixels {
     /// `[S, S, 3]`, normalised, or a worker's rows of it.
-    Normalised(Stripe),
+    Normalised(Haloed),
     /// `[S, S]`: four bytes each, red first, the last one 255 where there is a photo and 0 where there is only padding.
     Packed(Tensor<2, Int>),
 }
@@ -179,10 +179,10 @@ impl Pixels {
             return Pixels::Packed(Tensor::from_data(TensorData::new(packed, [side, side]), device));
         }
         let _ = (rgb, width);
-        let read = band.pixels(side);
-        let above = 2 * band.rows(side / 2, 1).start - read.start;
-        let rows = Tensor::from_data(TensorData::new(normalise(read.len()), [read.len(), side, 3]), device);
-        Pixels::Normalised(Stripe { rows, above, below: 0 })
+        let halo = band.pixels(side);
+        let rows = halo.rows.len();
+        let rows = Tensor::from_data(TensorData::new(normalise(rows), [rows, side, 3]), device);
+        Pixels::Normalised(Haloed::new(rows, &halo))
     }
 
     /// The model side `S`.
@@ -194,10 +194,10 @@ impl Pixels {
     }
 }
 
-/// Runs an operation on the device of the tensor; `stripe`: of its rows, which a GPU has all.
+/// Runs an operation on the device of the tensor; `haloed`: of its rows, which a GPU has all.
 macro_rules! on_device {
-    (stripe $x:ident, $name:ident($first:ident $(, $argument:expr)*)) => {{
-        let $x: Stripe = $x.into();
+    (haloed $x:ident, $name:ident($first:ident $(, $argument:expr)*)) => {{
+        let $x: Haloed = $x.into();
         #[cfg(all(feature = "cpu", feature = "webgpu"))]
         if gpu::owns(&$x.rows) {
             return gpu::$name($x.whole() $(, $argument)*);
@@ -260,6 +260,14 @@ pub fn norm_linear(x: Tensor<3>, norm: &Norm, layer: &Linear, activation: Activa
     on_device!(x, norm_linear(x, norm, layer, activation))
 }
 
+/// `x + narrow(GELU(widen(LayerNorm(x))))`.
+///
+/// # Shapes
+/// `x [B, L, C]`, `widen [C, hidden]`, `narrow [hidden, C]` → `[B, L, C]`
+pub fn feed_forward(x: Tensor<3>, norm: &Norm, widen: &Linear, narrow: &Linear) -> Tensor<3> {
+    on_device!(x, feed_forward(x, norm, widen, narrow))
+}
+
 /// `activation(LayerNorm(x))` over the last axis.
 ///
 /// # Shapes
@@ -271,9 +279,9 @@ pub fn layer_norm(x: Tensor<3>, norm: &Norm, activation: Activation) -> Tensor<3
 /// `activation(conv(x) + b)`, 3×3, padding 1.
 ///
 /// # Shapes
-/// `x [H, W, in]` → `[⌈H/stride⌉, ⌈W/stride⌉, out]`; of a [`Stripe`] the rows that are around its own.
-pub fn conv3x3(x: impl Into<Stripe>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
-    on_device!(stripe x, conv3x3(x, conv, stride, activation))
+/// `x [H, W, in]` → `[⌈H/stride⌉, ⌈W/stride⌉, out]`; of a [`Haloed`] the rows that are around its own.
+pub fn conv3x3(x: impl Into<Haloed>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
+    on_device!(haloed x, conv3x3(x, conv, stride, activation))
 }
 
 /// `activation(conv(pixels) + b)`, 3×3, padding 1, stride 2.
@@ -294,17 +302,17 @@ pub fn embed_pixels(pixels: Pixels, conv: &PixelConv, activation: Activation) ->
 /// Depthwise `conv(x) + b`, 3×3, padding 1, stride 1.
 ///
 /// # Shapes
-/// `x [H, W, C]` → `[H, W, C]`; of a [`Stripe`] its own rows.
-pub fn depthwise3x3(x: impl Into<Stripe>, conv: &Depthwise3x3) -> Tensor<3> {
-    on_device!(stripe x, depthwise3x3(x, conv))
+/// `x [H, W, C]` → `[H, W, C]`; of a [`Haloed`] its own rows.
+pub fn depthwise3x3(x: impl Into<Haloed>, conv: &Depthwise3x3) -> Tensor<3> {
+    on_device!(haloed x, depthwise3x3(x, conv))
 }
 
 /// MBConv or PatchMerging.
 ///
 /// # Shapes
-/// `x [H, W, in]` → `[⌈H/stride⌉, ⌈W/stride⌉, out]`; of a [`Stripe`] the rows that are around its own.
-pub fn bottleneck(x: impl Into<Stripe>, block: &Bottleneck) -> Tensor<3> {
-    on_device!(stripe x, bottleneck(x, block))
+/// `x [H, W, in]` → `[⌈H/stride⌉, ⌈W/stride⌉, out]`; of a [`Haloed`] the rows that are around its own.
+pub fn bottleneck(x: impl Into<Haloed>, block: &Bottleneck) -> Tensor<3> {
+    on_device!(haloed x, bottleneck(x, block))
 }
 
 /// Attention within windows of `window.side` cells a side; the grid is padded right and bottom to whole windows, and

@@ -26,6 +26,11 @@ pub fn norm_linear(x: Tensor<3>, norm: &Norm, layer: &Linear, function: Activati
     linear(layer_norm(x, norm, Activation::None), layer, function, None)
 }
 
+pub fn feed_forward(x: Tensor<3>, norm: &Norm, widen: &Linear, narrow: &Linear) -> Tensor<3> {
+    let hidden = norm_linear(x.clone(), norm, widen, Activation::Gelu);
+    linear(hidden, narrow, Activation::None, Some(x))
+}
+
 pub fn layer_norm(x: Tensor<3>, norm: &Norm, function: Activation) -> Tensor<3> {
     let (variance, mean) = x.clone().var_mean_bias(2);
     let x = (x - mean) / (variance + norm.epsilon).sqrt();

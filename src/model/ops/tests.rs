@@ -147,9 +147,3 @@ fn attention_with_shared_batches() {
         }
     }
 }
-
-#[test]
-fn masks_are_weighted_sums_of_the_map() {
-    let (weights, x) = (numbers(1, [3, 4, 32]), numbers(2, [3, 77, 32]));
-    assert_close(cpu::combine(weights.clone(), x.clone()), portable::combine(weights, x));
-}

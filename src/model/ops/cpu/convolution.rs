@@ -2,17 +2,17 @@
 
 use burn::tensor::Tensor;
 
-use super::super::super::bands::Stripe;
+use super::super::super::bands::Haloed;
 use super::super::{Activation, Bottleneck, Conv3x3, Depthwise3x3};
 use super::{Factor, Floats, Matrix, activate, finish, for_chunks, tensor, vectorised};
 
-pub fn conv3x3(x: impl Into<Stripe>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
-    let Stripe { rows: x, above, below } = x.into();
+pub fn conv3x3(x: impl Into<Haloed>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
+    let Haloed { rows: x, above, below } = x.into();
     let [h, w, c] = x.dims();
     let n = conv.weight.dims()[1];
     let (out_h, out_w) = ((h - above - below).div_ceil(stride), w.div_ceil(stride));
     let (x, weight, bias) = (Floats::of(&x), Floats::of(&conv.weight), Floats::of(&conv.bias));
-    let factor = Factor::new(&weight, [9 * c, n], out_h * out_w);
+    let factor = Factor::new(Matrix::rows(&weight, n), [9 * c, n], out_h * out_w);
     let mut out = vec![0.0; out_h * out_w * n];
     for_chunks(&mut out, out_w * n, |y, out| {
         // The nine neighbours of each pixel of this row, side by side: [out_w, 9·c].
@@ -43,28 +43,42 @@ fn depthwise_row(
     stride: usize,
     activation: Activation,
 ) {
+    /// Channels whose sums are in registers while the neighbours are gone through.
+    const CHANNELS: usize = 16;
     let c = bias.len();
     for (column, out) in out.chunks_exact_mut(c).enumerate() {
-        out.copy_from_slice(bias);
+        // The neighbours that there are, and the weights that they have.
+        let (mut taps, mut count) = ([(bias, bias); 9], 0);
         for (ky, row) in rows.iter().enumerate() {
             let Some(row) = row else { continue };
             for kx in 0..3 {
                 let Some(source) = (column * stride + kx).checked_sub(1).filter(|x| x * c < row.len()) else {
                     continue;
                 };
-                let source = &row[source * c..][..c];
-                let weight = &weight[(ky * 3 + kx) * c..][..c];
-                for ((out, x), w) in out.iter_mut().zip(source).zip(weight) {
-                    *out += x * w;
-                }
+                taps[count] = (&row[source * c..][..c], &weight[(ky * 3 + kx) * c..][..c]);
+                count += 1;
             }
+        }
+        let taps = &taps[..count];
+        let (whole, rest) = out.as_chunks_mut::<CHANNELS>();
+        let done = whole.len() * CHANNELS;
+        for ((i, out), bias) in whole.iter_mut().enumerate().zip(bias.as_chunks::<CHANNELS>().0) {
+            let mut sums = *bias;
+            for (x, w) in taps {
+                let (x, w) = (&x.as_chunks::<CHANNELS>().0[i], &w.as_chunks::<CHANNELS>().0[i]);
+                sums.iter_mut().zip(x).zip(w).for_each(|((sum, x), w)| *sum += x * w);
+            }
+            *out = sums;
+        }
+        for (i, out) in rest.iter_mut().enumerate() {
+            *out = taps.iter().fold(bias[done + i], |sum, (x, w)| sum + x[done + i] * w[done + i]);
         }
         activate(out, activation);
     }
 }
 
-pub fn depthwise3x3(x: impl Into<Stripe>, conv: &Depthwise3x3) -> Tensor<3> {
-    let Stripe { rows: x, above, below } = x.into();
+pub fn depthwise3x3(x: impl Into<Haloed>, conv: &Depthwise3x3) -> Tensor<3> {
+    let Haloed { rows: x, above, below } = x.into();
     let [h, w, c] = x.dims();
     let out_h = h - above - below;
     let (x, weight, bias) = (Floats::of(&x), Floats::of(&conv.weight), Floats::of(&conv.bias));
@@ -79,11 +93,12 @@ pub fn depthwise3x3(x: impl Into<Stripe>, conv: &Depthwise3x3) -> Tensor<3> {
     tensor(out, [out_h, w, c])
 }
 
-/// Rows of output that one thread computes: each band expands two more rows of input than it needs.
+/// Rows of output that one thread computes: each band expands two more rows of input than it needs. A worker of a browser
+/// has one thread.
 const BAND: usize = 32;
 
-pub fn bottleneck(x: impl Into<Stripe>, block: &Bottleneck) -> Tensor<3> {
-    let Stripe { rows: x, above, below } = x.into();
+pub fn bottleneck(x: impl Into<Haloed>, block: &Bottleneck) -> Tensor<3> {
+    let Haloed { rows: x, above, below } = x.into();
     let [h, w, c] = x.dims();
     let wide = block.expand.weight.dims()[1];
     let n = block.project.weight.dims()[1];
@@ -93,17 +108,18 @@ pub fn bottleneck(x: impl Into<Stripe>, block: &Bottleneck) -> Tensor<3> {
     let (w1, b1) = (Floats::of(&block.expand.weight), Floats::of(&block.expand.bias));
     let (w2, b2) = (Floats::of(&block.depthwise.weight), Floats::of(&block.depthwise.bias));
     let (w3, b3) = (Floats::of(&block.project.weight), Floats::of(&block.project.bias));
-    let expand = Factor::new(&w1, [c, wide], h * w);
-    let project = Factor::new(&w3, [wide, n], out_h * out_w);
+    let expand = Factor::new(Matrix::rows(&w1, wide), [c, wide], h * w);
+    let project = Factor::new(Matrix::rows(&w3, n), [wide, n], out_h * out_w);
 
+    let height = if cfg!(target_family = "wasm") { out_h } else { BAND };
     let mut out = vec![0.0; out_h * out_w * n];
-    for_chunks(&mut out, BAND * out_w * n, |band, out| {
+    for_chunks(&mut out, height * out_w * n, |band, out| {
         // Three expanded rows in a ring, and one row after the depthwise convolution: all that is ever kept.
         let mut ring = vec![0.0; 3 * w * wide];
         let mut middle = vec![0.0; out_w * wide];
         let mut expanded = 0; // rows of input below this one are in the ring, or have left it
         for (i, out) in out.chunks_exact_mut(out_w * n).enumerate() {
-            let centre = above + (band * BAND + i) * stride;
+            let centre = above + (band * height + i) * stride;
             let wanted = centre.saturating_sub(1)..(centre + 2).min(h);
             for source in wanted.start.max(expanded)..wanted.end {
                 let row = &mut ring[source % 3 * w * wide..][..w * wide];

@@ -5,8 +5,9 @@ use burn::tensor::Tensor;
 use super::super::Activation;
 use super::super::Linear;
 use super::super::decoder::{CellPositions, CellProjection, Heads, MASKS, Projected, Settle, TokenProjection, Upscale};
-use super::attention::{Queries, attend_tokens_without_mixing, attend_unprojected};
-use super::{attention, combine, layer_norm, linear};
+use super::cells::{Looked, Looking, look, look_back, turned};
+use super::linear::Normal;
+use super::{Factor, Floats, Matrix, attention, finish, for_chunks, layer_norm, linear, product, tensor, vectorised};
 
 fn project(x: Tensor<3>, by: &Linear) -> Tensor<3> {
     linear(x, by, Activation::None, None)
@@ -50,7 +51,7 @@ pub fn project_positions(encoding: Tensor<3>, by: &CellProjection) -> CellPositi
     // Without the bias, which the projection of the cells adds.
     let project = |layer: &Linear| {
         let unbiased = Linear { bias: layer.bias.zeros_like(), ..layer.clone() };
-        project(encoding.clone(), &unbiased)
+        turned(project(encoding.clone(), &unbiased))
     };
     CellPositions::Apart { keys: project(&by.keys), queries: by.queries.as_ref().map(project) }
 }
@@ -64,7 +65,7 @@ fn apart(positions: &CellPositions) -> (Tensor<3>, Option<Tensor<3>>) {
 
 pub fn project_cells(x: Tensor<3>, by: &CellProjection, positions: &CellPositions) -> Projected {
     let (keys, queries) = apart(positions);
-    let placed = |layer: &Linear, positions| linear(x.clone(), layer, Activation::None, Some(positions));
+    let placed = |layer: &Linear, positions| turned(project(x.clone(), layer)) + positions;
     Projected::Apart {
         keys: placed(&by.keys, keys),
         queries: by.queries.as_ref().zip(queries).map(|(layer, positions)| placed(layer, positions)),
@@ -72,18 +73,23 @@ pub fn project_cells(x: Tensor<3>, by: &CellProjection, positions: &CellPosition
     }
 }
 
+/// Whether so few tokens are weighed against cells in less work than the cells are projected in.
+fn few(tokens: usize, inner: usize, heads: usize) -> bool {
+    heads * tokens < inner
+}
+
 pub fn attend_image(q: Tensor<3>, cells: &Projected, queries: Tensor<3>, settle: &Settle, heads: usize) -> Tensor<3> {
-    let taken = match cells {
-        Projected::Apart { keys, values, .. } => attention(q, keys.clone(), values.clone(), heads),
-        Projected::Pending { x, by, positions } if heads * q.dims()[1] < by.inner => {
-            attend_unprojected(q, x.clone(), &by.keys, apart(positions).0, &by.values, heads)
+    let looked = match cells {
+        Projected::Apart { keys, values, .. } => Looked::Known(keys.clone(), values.clone()),
+        Projected::Pending { x, by, positions } if few(q.dims()[1], by.inner, heads) => {
+            Looked::Of(x.clone(), &by.keys, apart(positions).0, &by.values)
         }
         Projected::Pending { x, by, positions } => {
             return attend_image(q, &project_cells(x.clone(), by, positions), queries, settle, heads);
         }
         Projected::Packed(_) => unreachable!("the CPU keeps projections apart"),
     };
-    settled(taken, Some(queries), settle)
+    settled(look(q, looked, heads), Some(queries), settle)
 }
 
 pub fn mlp(queries: Tensor<3>, tokens: &Tensor<3>, wide: &Linear, settle: &Settle) -> (Tensor<3>, Tensor<3>) {
@@ -99,28 +105,22 @@ pub fn attend_tokens(
     heads: usize,
 ) -> Tensor<3> {
     let [k, v] = [0, 1].map(|part| channels(&keys_values, part, 1, 2));
-    let few = heads * k.dims()[1] < k.dims()[2];
     let missing = "these cells do not look back";
-    let x = match cells {
-        Projected::Apart { queries, .. } => {
-            let q = queries.clone().expect(missing);
-            if !few {
-                return settled(attention(q, k, v, heads), Some(x), settle);
-            }
-            attend_tokens_without_mixing(x, Queries::Known(q), k, v, &settle.project, heads)
-        }
+    let looking = match cells {
+        Projected::Apart { queries, .. } => Looking::Known(queries.clone().expect(missing)),
         Projected::Pending { by, positions, .. } => {
-            let layer = by.queries.as_ref().expect(missing);
-            let positions = apart(positions).1.expect(missing);
-            if !few {
-                let q = linear(x.clone(), layer, Activation::None, Some(positions));
-                return settled(attention(q, k, v, heads), Some(x), settle);
-            }
-            attend_tokens_without_mixing(x, Queries::Of(layer, positions), k, v, &settle.project, heads)
+            Looking::Of(by.queries.as_ref().expect(missing), apart(positions).1.expect(missing))
         }
         Projected::Packed(_) => unreachable!("the CPU keeps projections apart"),
     };
-    layer_norm(x, &settle.norm, Activation::None)
+    if few(k.dims()[1], k.dims()[2], heads) {
+        return look_back(x, looking, k, v, settle, heads);
+    }
+    let queries = match looking {
+        Looking::Known(queries) => queries,
+        Looking::Of(layer, positions) => turned(project(x.clone(), layer)) + positions,
+    };
+    settled(attention(turned(queries), k, v, heads), Some(x), settle)
 }
 
 pub fn heads(queries: Tensor<3>, heads: &Heads) -> Tensor<3> {
@@ -141,16 +141,43 @@ pub fn heads(queries: Tensor<3>, heads: &Heads) -> Tensor<3> {
 }
 
 pub fn upscale(x: Tensor<3>, heads: Tensor<3>, by: &Upscale) -> Tensor<4> {
-    let [batch, cells, channels] = x.dims();
-    let grid = cells.isqrt();
-    let outputs = heads.dims()[2];
-    // A transposed 2×2 convolution is a linear layer that makes four cells of one. They stay where they are, side
-    // by side in the channels, until there is only a mask to be put in order.
-    let x = project(x, &by.first).reshape([batch, cells * 4, channels / 4]);
-    let x = layer_norm(x, &by.norm, Activation::Gelu);
-    let x = linear(x, &by.second, Activation::Gelu, None).reshape([batch, cells * 16, outputs]);
-    combine(heads.slice([0..batch, 1..1 + MASKS]), x) // [B, 4, 16·L]
-        .reshape([batch * MASKS, grid, grid, 2, 2, 2, 2]) // row, column, row', column', row'', column''
-        .permute([0, 1, 3, 5, 2, 4, 6])
-        .reshape([batch, MASKS, grid * 4, grid * 4])
+    let ([batch, cells, channels], [_, rows, outputs]) = (x.dims(), heads.dims());
+    let (grid, quarter) = (cells.isqrt(), channels / 4);
+    let (x, heads) = (Floats::of(&x), Floats::of(&heads));
+    let [(w1, b1), (w2, b2)] = [&by.first, &by.second].map(|l| (Floats::of(&l.weight), Floats::of(&l.bias)));
+    let norm = Normal::of(&by.norm);
+    let first = Factor::new(Matrix::rows(&w1, channels), [channels, channels], cells);
+    let second = Factor::new(Matrix::rows(&w2, 4 * outputs), [quarter, 4 * outputs], 4 * cells);
+    let mut out = vec![0.0; batch * cells * 16 * MASKS]; // [B·grid, MASKS, 4, 4·grid]
+    // A row of cells at a time. A transposed 2×2 convolution is a linear layer that makes four cells of one; they stay where
+    // they are, side by side in the channels, until there are only masks to be put in order.
+    for_chunks(&mut out, MASKS * 16 * grid, |row, out| {
+        let x = Matrix::rows(&x[row * grid * channels..], channels);
+        let mut finer = vec![0.0; grid * channels]; // [grid, 2, 2, C/4]
+        first.product(grid, &mut finer, x);
+        vectorised(|| {
+            finish(&mut finer, &b1, None, Activation::None);
+            norm.normalise(&mut finer, Activation::Gelu);
+        });
+        let mut finest = vec![0.0; 16 * grid * outputs]; // [grid, 2, 2, 2, 2, C/8]
+        second.product(4 * grid, &mut finest, Matrix::rows(&finer, quarter));
+        vectorised(|| finish(&mut finest, &b2, None, Activation::Gelu));
+        let of_masks = &heads[(row / grid * rows + 1) * outputs..][..MASKS * outputs];
+        let mut masks = vec![0.0; 16 * grid * MASKS]; // [grid, 2, 2, 2, 2, MASKS]
+        let (a, b) = (Matrix::rows(&finest, outputs), Matrix::rows(of_masks, outputs).transposed());
+        product([16 * grid, MASKS, outputs], &mut masks, MASKS, false, a, b, 1.0);
+        for (mask, out) in out.chunks_exact_mut(16 * grid).enumerate() {
+            for (y, out) in out.chunks_exact_mut(4 * grid).enumerate() {
+                for (x, out) in out.iter_mut().enumerate() {
+                    let (y, x_within) = ([y / 2, y % 2], [x / 2 % 2, x % 2]);
+                    let part = 8 * y[0] + 4 * x_within[0] + 2 * y[1] + x_within[1];
+                    *out = masks[(x / 4 * 16 + part) * MASKS + mask];
+                }
+            }
+        }
+    });
+    tensor(out, [batch * grid, MASKS, 16 * grid]) // [B·grid, MASKS, 4·4·grid]
+        .reshape([batch, grid, MASKS, 16 * grid])
+        .swap_dims(1, 2)
+        .reshape([batch, MASKS, 4 * grid, 4 * grid])
 }

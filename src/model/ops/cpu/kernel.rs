@@ -1,8 +1,8 @@
 //! The inner loops of a matrix product in WebAssembly: one panel of columns for every row.
 //!
 //! Two rows by sixteen columns are eight sums in registers, beside the four vectors of a row of `b` and one number of
-//! `a`: what V8 can hold, which has fifteen registers and reads a row of `b` before it uses it. With four rows by twelve
-//! columns it spills.
+//! `a`: what V8 can hold, which has fifteen registers. With four rows by twelve columns it spills. Where a browser has relaxed
+//! SIMD, the same panels are multiplied by `relaxed/loops.wat`.
 //!
 //! An element of the product is the sum over `k` in order, by itself in its lane. So it is the same whichever rows are
 //! computed together with it, and whichever columns.
@@ -35,14 +35,6 @@ mod lanes {
     pub fn multiply(a: Lanes, b: Lanes) -> Lanes {
         simd::f32x4_mul(a, b)
     }
-    /// `a·b + c`.
-    #[inline(always)]
-    pub fn multiply_add(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
-        #[cfg(target_feature = "relaxed-simd")]
-        return simd::f32x4_relaxed_madd(a, b, c);
-        #[cfg(not(target_feature = "relaxed-simd"))]
-        add(multiply(a, b), c)
-    }
     /// # Safety
     /// Four numbers are there.
     #[inline(always)]
@@ -73,9 +65,6 @@ mod lanes {
     pub fn multiply(a: Lanes, b: Lanes) -> Lanes {
         core::array::from_fn(|i| a[i] * b[i])
     }
-    pub fn multiply_add(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
-        add(multiply(a, b), c)
-    }
     /// # Safety
     /// Four numbers are there.
     pub unsafe fn load(from: *const f32) -> Lanes {
@@ -90,11 +79,10 @@ mod lanes {
     }
 }
 
-use lanes::{Lanes, add, load, multiply, multiply_add, splat, store};
+use lanes::{Lanes, add, load, multiply, splat, store};
 
 /// A panel of a product: `out = [out +] scale·a·b`.
 #[derive(Clone, Copy)]
-#[repr(C)]
 pub struct Panel {
     /// Rows of `a` and of `out`.
     pub rows: usize,
@@ -165,7 +153,7 @@ impl Panel {
                 for (a, sums) in a.iter_mut().zip(&mut sums) {
                     let x = splat(**a);
                     for (sum, columns) in sums.iter_mut().zip(columns) {
-                        *sum = multiply_add(x, columns, *sum);
+                        *sum = add(*sum, multiply(x, columns));
                     }
                     // Beyond the last number nothing is read.
                     *a = a.wrapping_add(self.a_column);

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::super::{Activation, Linear, Norm};
-use super::{Factor, Floats, Matrix, TILE, activate, finish, for_chunks, product, sum, tensor, vectorised};
+use super::{Factor, Floats, Matrix, TILE, activate, finish, for_chunks, sum, tensor, vectorised};
 
 /// Rows of a tile at least: with fewer, the weights would be fetched from memory faster than they are used.
 const ROWS: usize = 64;
@@ -13,7 +13,7 @@ pub fn linear(x: Tensor<3>, layer: &Linear, activation: Activation, residual: Op
     let n = layer.weight.dims()[1];
     let (x, weight, bias) = (Floats::of(&x), Floats::of(&layer.weight), Floats::of(&layer.bias));
     let residual = residual.map(|r| Floats::of(&r));
-    let factor = Factor::new(&weight, [k, n], b * l);
+    let factor = Factor::new(Matrix::rows(&weight, n), [k, n], b * l);
     let mut out = vec![0.0; b * l * n];
     // A tile never crosses from one batch element to the next, so that a shared residual can be indexed.
     let rows = (TILE / n).max(ROWS).min(l);
@@ -31,40 +31,84 @@ pub fn linear(x: Tensor<3>, layer: &Linear, activation: Activation, residual: Op
 }
 
 pub fn norm_linear(x: Tensor<3>, norm: &Norm, layer: &Linear, activation: Activation) -> Tensor<3> {
-    linear(layer_norm(x, norm, Activation::None), layer, activation, None)
+    let [b, l, k] = x.dims();
+    let n = layer.weight.dims()[1];
+    let (x, norm, weight, bias) =
+        (Floats::of(&x), Normal::of(norm), Floats::of(&layer.weight), Floats::of(&layer.bias));
+    let factor = Factor::new(Matrix::rows(&weight, n), [k, n], b * l);
+    let mut out = vec![0.0; b * l * n];
+    let rows = (TILE / n).max(ROWS);
+    for_chunks(&mut out, rows * n, |i, out| {
+        let (first, m) = (i * rows, out.len() / n);
+        let normal = norm.of_rows(&x[first * k..][..m * k]);
+        factor.product(m, out, Matrix::rows(&normal, k));
+        vectorised(|| finish(out, &bias, None, activation));
+    });
+    tensor(out, [b, l, n])
 }
 
-pub fn layer_norm(x: Tensor<3>, norm: &Norm, activation: Activation) -> Tensor<3> {
-    let shape = x.dims();
-    let c = shape[2];
-    let (x, weight, bias) = (Floats::of(&x), Floats::of(&norm.weight), Floats::of(&norm.bias));
-    let epsilon = norm.epsilon as f32;
+pub fn feed_forward(x: Tensor<3>, norm: &Norm, widen: &Linear, narrow: &Linear) -> Tensor<3> {
+    let (shape, [c, wide]) = (x.dims(), widen.weight.dims());
+    let (x, norm) = (Floats::of(&x), Normal::of(norm));
+    let [(w1, b1), (w2, b2)] = [widen, narrow].map(|l| (Floats::of(&l.weight), Floats::of(&l.bias)));
+    let widen = Factor::new(Matrix::rows(&w1, wide), [c, wide], x.len() / c);
+    let narrow = Factor::new(Matrix::rows(&w2, c), [wide, c], x.len() / c);
     let mut out = vec![0.0; x.len()];
-    let rows = (TILE / c).max(1);
-    for_chunks(&mut out, rows * c, |i, out| {
-        let x = &x[i * rows * c..][..out.len()];
-        vectorised(|| {
-            for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
-                let mean = sum(x, |x| x) / c as f32;
-                let variance = sum(x, |x| (x - mean) * (x - mean)) / c as f32;
-                let scale = 1.0 / (variance + epsilon).sqrt();
-                for (((out, x), w), b) in out.iter_mut().zip(x).zip(&*weight).zip(&*bias) {
-                    *out = (x - mean) * scale * w + b;
-                }
-                activate(out, activation);
-            }
-        });
+    for_chunks(&mut out, ROWS * c, |i, out| {
+        let (x, m) = (&x[i * ROWS * c..][..out.len()], out.len() / c);
+        let mut hidden = vec![0.0; m * wide];
+        widen.product(m, &mut hidden, Matrix::rows(&norm.of_rows(x), c));
+        vectorised(|| finish(&mut hidden, &b1, None, Activation::Gelu));
+        narrow.product(m, out, Matrix::rows(&hidden, wide));
+        vectorised(|| finish(out, &b2, Some(x), Activation::None));
     });
     tensor(out, shape)
 }
 
-pub fn combine(weights: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
-    let ([b, masks, c], l) = (weights.dims(), x.dims()[1]);
-    let (weights, x) = (Floats::of(&weights), Floats::of(&x));
-    let mut out = vec![0.0; b * masks * l];
-    for_chunks(&mut out, masks * l, |i, out| {
-        let (a, b) = (Matrix::rows(&weights[i * masks * c..], c), Matrix::rows(&x[i * l * c..], c).transposed());
-        product([masks, l, c], out, l, false, a, b, 1.0);
+pub fn layer_norm(x: Tensor<3>, norm: &Norm, activation: Activation) -> Tensor<3> {
+    let shape = x.dims();
+    let (x, by) = (Floats::of(&x), Normal::of(norm));
+    let mut out = vec![0.0; x.len()];
+    let rows = (TILE / shape[2]).max(1) * shape[2];
+    for_chunks(&mut out, rows, |i, out| {
+        out.copy_from_slice(&x[i * rows..][..out.len()]);
+        vectorised(|| by.normalise(out, activation));
     });
-    tensor(out, [b, masks, l])
+    tensor(out, shape)
+}
+
+/// A [`Norm`]'s numbers.
+pub struct Normal {
+    weight: Floats,
+    bias: Floats,
+    epsilon: f32,
+}
+
+impl Normal {
+    pub fn of(norm: &Norm) -> Self {
+        Normal { weight: Floats::of(&norm.weight), bias: Floats::of(&norm.bias), epsilon: norm.epsilon as f32 }
+    }
+
+    /// `LayerNorm(rows)`.
+    fn of_rows(&self, rows: &[f32]) -> Vec<f32> {
+        let mut normal = rows.to_vec();
+        vectorised(|| self.normalise(&mut normal, Activation::None));
+        normal
+    }
+
+    /// `activation(LayerNorm(rows))`, in place.
+    #[inline(always)]
+    pub fn normalise(&self, rows: &mut [f32], activation: Activation) {
+        let (weight, bias) = (&*self.weight, &*self.bias);
+        let c = weight.len();
+        for row in rows.chunks_exact_mut(c) {
+            let mean = sum(row, |x| x) / c as f32;
+            let variance = sum(row, |x| (x - mean) * (x - mean)) / c as f32;
+            let scale = 1.0 / (variance + self.epsilon).sqrt();
+            for ((x, w), b) in row.iter_mut().zip(weight).zip(bias) {
+                *x = (*x - mean) * scale * w + b;
+            }
+            activate(row, activation);
+        }
+    }
 }

@@ -1,5 +1,23 @@
 //! Two functions of one number without a branch, so that loops over them are vectorised. Both are tested against
-//! `f64`.
+//! `f64`. In WebAssembly the loops over many numbers are [`relaxed`](super::relaxed)'s, where the browser has that.
+
+/// [`gelu`] of each number.
+#[inline(always)]
+pub fn gelu_all(x: &mut [f32]) {
+    #[cfg(target_family = "wasm")]
+    super::relaxed::gelu(x, gelu);
+    #[cfg(not(target_family = "wasm"))]
+    x.iter_mut().for_each(|x| *x = gelu(*x));
+}
+
+/// [`exp`] of each number.
+#[inline(always)]
+pub fn exp_all(x: &mut [f32]) {
+    #[cfg(target_family = "wasm")]
+    super::relaxed::exp(x, exp);
+    #[cfg(not(target_family = "wasm"))]
+    x.iter_mut().for_each(|x| *x = exp(*x));
+}
 
 /// `x·Φ(x)`: GELU with the exact Gaussian distribution function.
 ///
@@ -7,7 +25,7 @@
 /// [0, 5.6] by reweighted least squares; beyond, Φ is 0 or 1 to the last bit that matters. The error is below 2 units
 /// in the last place of the largest value.
 #[inline(always)]
-pub fn gelu(x: f32) -> f32 {
+fn gelu(x: f32) -> f32 {
     const LIMIT: f32 = 5.6;
     let t = if x > LIMIT { LIMIT } else { x };
     let t = if t < -LIMIT { -LIMIT } else { t };
@@ -27,7 +45,7 @@ pub fn gelu(x: f32) -> f32 {
 
 /// `eˣ` for `x ≤ 0`, as softmax needs it: below −87 the result is about 1e-38 instead of a denormal number.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
+fn exp(x: f32) -> f32 {
     let x = if x < -87.0 { -87.0 } else { x };
     // x = n·ln 2 + r: adding and taking away 1.5·2²³ rounds to the nearest integer, and leaves n in the low bits.
     const ROUND: f32 = 12_582_912.0;

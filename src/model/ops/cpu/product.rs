@@ -70,9 +70,8 @@ pub struct Factor<'a> {
 }
 
 impl<'a> Factor<'a> {
-    /// Of weights `[k, n]`, which will be multiplied with so many rows in all.
-    pub fn new(weight: &'a [f32], [k, n]: [usize; 2], rows: usize) -> Self {
-        let right = Matrix::rows(weight, n);
+    /// Of a matrix `[k, n]`, which will be multiplied with so many rows in all.
+    pub fn new(right: Matrix<'a>, [k, n]: [usize; 2], rows: usize) -> Self {
         assert!(right.holds(k, n));
         #[cfg(not(target_family = "wasm"))]
         let _ = rows;

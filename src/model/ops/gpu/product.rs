@@ -69,6 +69,11 @@ pub fn norm_linear(x: Tensor<3>, norm: &Norm, layer: &Linear, activation: Activa
     product(&buffer(&x), b * l, inputs, Left::Normed(norm), right, [b, l])
 }
 
+pub fn feed_forward(x: Tensor<3>, norm: &Norm, widen: &Linear, narrow: &Linear) -> Tensor<3> {
+    let hidden = norm_linear(x.clone(), norm, widen, Activation::Gelu);
+    linear(hidden, narrow, Activation::None, Some(x))
+}
+
 pub fn conv3x3(x: Tensor<3>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
     let map = Map::of(x.dims(), stride);
     let (out_h, out_w) = (map.height.div_ceil(stride), map.out_width);

@@ -122,6 +122,12 @@ fn norms_alone_and_before_products() {
                 |t| norm_linear(given(t).0, &given(t).1, &layer(t), Activation::Gelu),
                 |t| portable::norm_linear(given(t).0, &given(t).1, &layer(t), Activation::Gelu),
             );
+            let narrow = |t: &Target| t.linear(9, 96, channels);
+            target.judge(
+                &format!("network of {rows}×{channels}"),
+                |t| feed_forward(given(t).0, &given(t).1, &layer(t), &narrow(t)),
+                |t| portable::feed_forward(given(t).0, &given(t).1, &layer(t), &narrow(t)),
+            );
         }
     });
 }

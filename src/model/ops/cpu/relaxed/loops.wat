@@ -1,0 +1,175 @@
+;; The CPU's inner loops in relaxed SIMD: products as ../kernel.rs has them, GELU and exponentials as ../math.rs has them.
+;;
+;; They are written in WebAssembly for the order of its instructions, which V8 keeps. A product has eight sums, four vectors
+;; of a row of b and one number of a: thirteen of V8's fifteen registers. LLVM, given the same loop, multiplies column by
+;; column and reads the numbers of a before, which spills as soon as there is one more; this order takes a fifth less time.
+;; And constants are set before a loop: where they are written in it, as LLVM does, V8 makes them anew for every vector.
+(module
+  (import "env" "memory" (memory 1))
+
+  ;; A panel of a product, out = [out +] scale·a·b, of sixteen columns. How far the next row of out, of a and of b and the
+  ;; next column of a are is said in bytes. depth is not 0.
+  (func (export "multiply")
+    (param $rows i32) (param $depth i32) (param $out i32) (param $out_row i32) (param $add i32)
+    (param $a i32) (param $a_row i32) (param $a_column i32) (param $b i32) (param $b_row i32) (param $scale f32)
+    (local $b_end i32) (local $at i32) (local $scales v128)
+    ;; Two rows: where each is read and written, and its sums.
+    (local $a0 i32) (local $out0 i32) (local $s00 v128) (local $s01 v128) (local $s02 v128) (local $s03 v128)
+    (local $a1 i32) (local $out1 i32) (local $s10 v128) (local $s11 v128) (local $s12 v128) (local $s13 v128)
+    (local $x v128) (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
+
+    (local.set $b_end (i32.add (local.get $b) (i32.mul (local.get $depth) (local.get $b_row))))
+    (local.set $scales (f32x4.splat (local.get $scale)))
+
+    (block $done
+      (loop $strip
+        (br_if $done (i32.le_s (local.get $rows) (i32.const 0)))
+        (local.set $a0 (local.get $a))
+        (local.set $out0 (local.get $out))
+        ;; The last row of an odd number is computed twice, and written twice.
+        (local.set $a1 (local.get $a))
+        (local.set $out1 (local.get $out))
+        (if (i32.gt_s (local.get $rows) (i32.const 1))
+          (then
+            (local.set $a1 (i32.add (local.get $a) (local.get $a_row)))
+            (local.set $out1 (i32.add (local.get $out) (local.get $out_row)))))
+
+        (local.set $s00 (v128.const f32x4 0 0 0 0))
+        (local.set $s01 (v128.const f32x4 0 0 0 0))
+        (local.set $s02 (v128.const f32x4 0 0 0 0))
+        (local.set $s03 (v128.const f32x4 0 0 0 0))
+        (local.set $s10 (v128.const f32x4 0 0 0 0))
+        (local.set $s11 (v128.const f32x4 0 0 0 0))
+        (local.set $s12 (v128.const f32x4 0 0 0 0))
+        (local.set $s13 (v128.const f32x4 0 0 0 0))
+
+        (local.set $at (local.get $b))
+        (loop $step
+          (local.set $b0 (v128.load offset=0 align=4 (local.get $at)))
+          (local.set $b1 (v128.load offset=16 align=4 (local.get $at)))
+          (local.set $b2 (v128.load offset=32 align=4 (local.get $at)))
+          (local.set $b3 (v128.load offset=48 align=4 (local.get $at)))
+
+          (local.set $x (v128.load32_splat (local.get $a0)))
+          (local.set $s00 (f32x4.relaxed_madd (local.get $x) (local.get $b0) (local.get $s00)))
+          (local.set $s01 (f32x4.relaxed_madd (local.get $x) (local.get $b1) (local.get $s01)))
+          (local.set $s02 (f32x4.relaxed_madd (local.get $x) (local.get $b2) (local.get $s02)))
+          (local.set $s03 (f32x4.relaxed_madd (local.get $x) (local.get $b3) (local.get $s03)))
+          (local.set $a0 (i32.add (local.get $a0) (local.get $a_column)))
+
+          (local.set $x (v128.load32_splat (local.get $a1)))
+          (local.set $s10 (f32x4.relaxed_madd (local.get $x) (local.get $b0) (local.get $s10)))
+          (local.set $s11 (f32x4.relaxed_madd (local.get $x) (local.get $b1) (local.get $s11)))
+          (local.set $s12 (f32x4.relaxed_madd (local.get $x) (local.get $b2) (local.get $s12)))
+          (local.set $s13 (f32x4.relaxed_madd (local.get $x) (local.get $b3) (local.get $s13)))
+          (local.set $a1 (i32.add (local.get $a1) (local.get $a_column)))
+
+          (local.set $at (i32.add (local.get $at) (local.get $b_row)))
+          (br_if $step (i32.ne (local.get $at) (local.get $b_end))))
+
+        (local.set $s00 (f32x4.mul (local.get $s00) (local.get $scales)))
+        (local.set $s01 (f32x4.mul (local.get $s01) (local.get $scales)))
+        (local.set $s02 (f32x4.mul (local.get $s02) (local.get $scales)))
+        (local.set $s03 (f32x4.mul (local.get $s03) (local.get $scales)))
+        (local.set $s10 (f32x4.mul (local.get $s10) (local.get $scales)))
+        (local.set $s11 (f32x4.mul (local.get $s11) (local.get $scales)))
+        (local.set $s12 (f32x4.mul (local.get $s12) (local.get $scales)))
+        (local.set $s13 (f32x4.mul (local.get $s13) (local.get $scales)))
+        ;; Both rows are read before one is written: they may be the same.
+        (if (local.get $add)
+          (then
+            (local.set $s00 (f32x4.add (v128.load offset=0 align=4 (local.get $out0)) (local.get $s00)))
+            (local.set $s01 (f32x4.add (v128.load offset=16 align=4 (local.get $out0)) (local.get $s01)))
+            (local.set $s02 (f32x4.add (v128.load offset=32 align=4 (local.get $out0)) (local.get $s02)))
+            (local.set $s03 (f32x4.add (v128.load offset=48 align=4 (local.get $out0)) (local.get $s03)))
+            (local.set $s10 (f32x4.add (v128.load offset=0 align=4 (local.get $out1)) (local.get $s10)))
+            (local.set $s11 (f32x4.add (v128.load offset=16 align=4 (local.get $out1)) (local.get $s11)))
+            (local.set $s12 (f32x4.add (v128.load offset=32 align=4 (local.get $out1)) (local.get $s12)))
+            (local.set $s13 (f32x4.add (v128.load offset=48 align=4 (local.get $out1)) (local.get $s13)))))
+        (v128.store offset=0 align=4 (local.get $out0) (local.get $s00))
+        (v128.store offset=16 align=4 (local.get $out0) (local.get $s01))
+        (v128.store offset=32 align=4 (local.get $out0) (local.get $s02))
+        (v128.store offset=48 align=4 (local.get $out0) (local.get $s03))
+        (v128.store offset=0 align=4 (local.get $out1) (local.get $s10))
+        (v128.store offset=16 align=4 (local.get $out1) (local.get $s11))
+        (v128.store offset=32 align=4 (local.get $out1) (local.get $s12))
+        (v128.store offset=48 align=4 (local.get $out1) (local.get $s13))
+
+        (local.set $a (i32.add (local.get $a) (i32.mul (local.get $a_row) (i32.const 2))))
+        (local.set $out (i32.add (local.get $out) (i32.mul (local.get $out_row) (i32.const 2))))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 2)))
+        (br $strip))))
+
+  ;; x·Φ(x) of the numbers from $at to $end, in place: one vector at least. The approximation is ../math.rs's.
+  (func (export "gelu") (param $at i32) (param $end i32)
+    (local $x v128) (local $t v128) (local $u v128) (local $p v128) (local $q v128)
+    (local $limit v128) (local $low v128) (local $half v128)
+    (local $p5 v128) (local $p4 v128) (local $p3 v128) (local $p2 v128) (local $p1 v128) (local $p0 v128)
+    (local $q5 v128) (local $q4 v128) (local $q3 v128) (local $q2 v128) (local $q1 v128) (local $q0 v128)
+    (local.set $limit (f32x4.splat (f32.const 5.6)))
+    (local.set $low (f32x4.splat (f32.const -5.6)))
+    (local.set $half (f32x4.splat (f32.const 0.5)))
+    (local.set $p5 (f32x4.splat (f32.const 2.1710479e-8)))
+    (local.set $p4 (f32x4.splat (f32.const 6.590534e-6)))
+    (local.set $p3 (f32x4.splat (f32.const 1.901539e-4)))
+    (local.set $p2 (f32x4.splat (f32.const 4.805412e-3)))
+    (local.set $p1 (f32x4.splat (f32.const 3.5847083e-2)))
+    (local.set $p0 (f32x4.splat (f32.const 3.989419e-1)))
+    (local.set $q5 (f32x4.splat (f32.const 1.1851467e-6)))
+    (local.set $q4 (f32x4.splat (f32.const 8.101034e-5)))
+    (local.set $q3 (f32x4.splat (f32.const 2.0033477e-3)))
+    (local.set $q2 (f32x4.splat (f32.const 2.9803898e-2)))
+    (local.set $q1 (f32x4.splat (f32.const 2.5651807e-1)))
+    (local.set $q0 (f32x4.splat (f32.const 1)))
+    (loop $next
+      (local.set $x (v128.load align=4 (local.get $at)))
+      (local.set $t (f32x4.pmax (f32x4.pmin (local.get $x) (local.get $limit)) (local.get $low)))
+      (local.set $u (f32x4.mul (local.get $t) (local.get $t)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p5) (local.get $u) (local.get $p4)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $u) (local.get $p3)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $u) (local.get $p2)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $u) (local.get $p1)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $u) (local.get $p0)))
+      (local.set $q (f32x4.relaxed_madd (local.get $q5) (local.get $u) (local.get $q4)))
+      (local.set $q (f32x4.relaxed_madd (local.get $q) (local.get $u) (local.get $q3)))
+      (local.set $q (f32x4.relaxed_madd (local.get $q) (local.get $u) (local.get $q2)))
+      (local.set $q (f32x4.relaxed_madd (local.get $q) (local.get $u) (local.get $q1)))
+      (local.set $q (f32x4.relaxed_madd (local.get $q) (local.get $u) (local.get $q0)))
+      (local.set $p (f32x4.div (f32x4.mul (local.get $t) (local.get $p)) (local.get $q)))
+      (v128.store align=4 (local.get $at) (f32x4.mul (local.get $x) (f32x4.add (local.get $half) (local.get $p))))
+      (br_if $next (i32.ne (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end)))))
+
+  ;; eˣ of the numbers from $at to $end, none above 0, in place: one vector at least. The approximation is ../math.rs's.
+  (func (export "exp") (param $at i32) (param $end i32)
+    (local $x v128) (local $n v128) (local $shifted v128) (local $r v128) (local $p v128)
+    (local $lowest v128) (local $log2e v128) (local $round v128) (local $ln2 v128) (local $ln2_rest v128)
+    (local $p7 v128) (local $p6 v128) (local $p5 v128) (local $p4 v128) (local $p3 v128) (local $p2 v128) (local $p1 v128)
+    (local.set $lowest (f32x4.splat (f32.const -87)))
+    (local.set $log2e (f32x4.splat (f32.const 1.44269504)))
+    (local.set $round (f32x4.splat (f32.const 12582912)))
+    (local.set $ln2 (f32x4.splat (f32.const -0.6933594)))
+    (local.set $ln2_rest (f32x4.splat (f32.const 2.1219444e-4)))
+    (local.set $p7 (f32x4.splat (f32.const 1.98412698e-4)))
+    (local.set $p6 (f32x4.splat (f32.const 1.38888889e-3)))
+    (local.set $p5 (f32x4.splat (f32.const 8.33333333e-3)))
+    (local.set $p4 (f32x4.splat (f32.const 4.16666667e-2)))
+    (local.set $p3 (f32x4.splat (f32.const 1.66666667e-1)))
+    (local.set $p2 (f32x4.splat (f32.const 0.5)))
+    (local.set $p1 (f32x4.splat (f32.const 1)))
+    (loop $next
+      (local.set $x (f32x4.pmax (v128.load align=4 (local.get $at)) (local.get $lowest)))
+      (local.set $shifted (f32x4.relaxed_madd (local.get $x) (local.get $log2e) (local.get $round)))
+      (local.set $n (f32x4.sub (local.get $shifted) (local.get $round)))
+      (local.set $r (f32x4.relaxed_madd (local.get $n) (local.get $ln2) (local.get $x)))
+      (local.set $r (f32x4.relaxed_madd (local.get $n) (local.get $ln2_rest) (local.get $r)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p7) (local.get $r) (local.get $p6)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $r) (local.get $p5)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $r) (local.get $p4)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $r) (local.get $p3)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $r) (local.get $p2)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $r) (local.get $p1)))
+      (local.set $p (f32x4.relaxed_madd (local.get $p) (local.get $r) (local.get $p1)))
+      ;; 2ⁿ: the low bits of what was shifted, over the exponent of 1.
+      (local.set $n (i32x4.add (i32x4.shl (local.get $shifted) (i32.const 23)) (local.get $p1)))
+      (v128.store align=4 (local.get $at) (f32x4.mul (local.get $p) (local.get $n)))
+      (br_if $next (i32.ne (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end))))))
