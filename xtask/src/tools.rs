@@ -39,9 +39,9 @@ pub fn wasm_bindgen() -> Result<PathBuf> {
     let version = format!("={WASM_BINDGEN}");
     let install = ["install", "wasm-bindgen-cli", "--version", &version, "--root"];
     let build = root.join("build");
-    // It runs for seconds: optimised in full it would take longer to compile than it ever saves.
+    // It runs for seconds: optimised it would take longer to compile than it ever saves.
     let mut cargo = shell::cargo();
-    cargo.args(install).arg(&root).arg("--target-dir").arg(&build).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    cargo.args(install).arg(&root).arg("--target-dir").arg(&build).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
     shell::run(&mut cargo)?;
     std::fs::remove_dir_all(&build).ok();
     Ok(ours)

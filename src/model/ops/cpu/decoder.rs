@@ -149,35 +149,49 @@ pub fn upscale(x: Tensor<3>, heads: Tensor<3>, by: &Upscale) -> Tensor<4> {
     let first = Factor::new(Matrix::rows(&w1, channels), [channels, channels], cells);
     let second = Factor::new(Matrix::rows(&w2, 4 * outputs), [quarter, 4 * outputs], 4 * cells);
     let mut out = vec![0.0; batch * cells * 16 * MASKS]; // [B·grid, MASKS, 4, 4·grid]
-    // A row of cells at a time. A transposed 2×2 convolution is a linear layer that makes four cells of one; they stay where
-    // they are, side by side in the channels, until there are only masks to be put in order.
-    for_chunks(&mut out, MASKS * 16 * grid, |row, out| {
-        let x = Matrix::rows(&x[row * grid * channels..], channels);
-        let mut finer = vec![0.0; grid * channels]; // [grid, 2, 2, C/4]
-        first.product(grid, &mut finer, x);
-        vectorised(|| {
-            finish(&mut finer, &b1, None, Activation::None);
-            norm.normalise(&mut finer, Activation::Gelu);
-        });
-        let mut finest = vec![0.0; 16 * grid * outputs]; // [grid, 2, 2, 2, 2, C/8]
-        second.product(4 * grid, &mut finest, Matrix::rows(&finer, quarter));
-        vectorised(|| finish(&mut finest, &b2, None, Activation::Gelu));
-        let of_masks = &heads[(row / grid * rows + 1) * outputs..][..MASKS * outputs];
-        let mut masks = vec![0.0; 16 * grid * MASKS]; // [grid, 2, 2, 2, 2, MASKS]
-        let (a, b) = (Matrix::rows(&finest, outputs), Matrix::rows(of_masks, outputs).transposed());
-        product([16 * grid, MASKS, outputs], &mut masks, MASKS, false, a, b, 1.0);
-        for (mask, out) in out.chunks_exact_mut(16 * grid).enumerate() {
-            for (y, out) in out.chunks_exact_mut(4 * grid).enumerate() {
-                for (x, out) in out.iter_mut().enumerate() {
-                    let (y, x_within) = ([y / 2, y % 2], [x / 2 % 2, x % 2]);
-                    let part = 8 * y[0] + 4 * x_within[0] + 2 * y[1] + x_within[1];
-                    *out = masks[(x / 4 * 16 + part) * MASKS + mask];
-                }
+    // Some rows of cells at a time. A transposed 2×2 convolution is a linear layer that makes four cells of one; they stay
+    // where they are, side by side in the channels, until there are only masks to be put in order.
+    let line = MASKS * 16 * grid;
+    for (prompt, out) in out.chunks_exact_mut(grid * line).enumerate() {
+        let of_masks = Matrix::rows(&heads[(prompt * rows + 1) * outputs..][..MASKS * outputs], outputs).transposed();
+        for_chunks(out, LINES * line, |chunk, out| {
+            let (first_cell, cells) = (prompt * cells + chunk * LINES * grid, out.len() / line * grid);
+            let mut finer = vec![0.0; cells * channels]; // [cells, 2, 2, C/4]
+            first.product(cells, &mut finer, Matrix::rows(&x[first_cell * channels..], channels));
+            vectorised(|| {
+                finish(&mut finer, &b1, None, Activation::None);
+                norm.normalise(&mut finer, Activation::Gelu);
+            });
+            let mut finest = vec![0.0; 16 * cells * outputs]; // [cells, 2, 2, 2, 2, C/8]
+            second.product(4 * cells, &mut finest, Matrix::rows(&finer, quarter));
+            vectorised(|| finish(&mut finest, &b2, None, Activation::Gelu));
+            let mut masks = vec![0.0; 16 * cells * MASKS]; // [cells, 2, 2, 2, 2, MASKS]
+            let sizes = [16 * cells, MASKS, outputs];
+            product(sizes, &mut masks, MASKS, false, Matrix::rows(&finest, outputs), of_masks, 1.0);
+            for (masks, out) in masks.chunks_exact(line).zip(out.chunks_exact_mut(line)) {
+                put_in_order(masks, out, grid);
             }
-        }
-    });
+        });
+    }
     tensor(out, [batch * grid, MASKS, 16 * grid]) // [B·grid, MASKS, 4·4·grid]
         .reshape([batch, grid, MASKS, 16 * grid])
         .swap_dims(1, 2)
         .reshape([batch, MASKS, 4 * grid, 4 * grid])
+}
+
+/// Rows of cells that are upscaled at a time: `gemm` lays out the weights anew for each.
+const LINES: usize = if cfg!(target_family = "wasm") { 1 } else { 8 };
+
+/// `[grid, 2, 2, 2, 2, MASKS]`, of the cells of a row: row and column among the four, and among the four of these →
+/// `[MASKS, 4, 4·grid]`.
+fn put_in_order(masks: &[f32], out: &mut [f32], grid: usize) {
+    for (mask, out) in out.chunks_exact_mut(16 * grid).enumerate() {
+        for (y, out) in out.chunks_exact_mut(4 * grid).enumerate() {
+            for (x, out) in out.iter_mut().enumerate() {
+                let (cell, x) = (x / 4, x % 4);
+                let part = 8 * (y / 2) + 4 * (x / 2) + 2 * (y % 2) + x % 2;
+                *out = masks[(16 * cell + part) * MASKS + mask];
+            }
+        }
+    }
 }
