@@ -99,6 +99,8 @@ const TRIGGERS: Record<string, Trigger> = {
     alone: { status: 500, message: /out of memory.*proxyUrl.*credentials/ },
   },
   "no memory for the network, which ends the engine twice": {
+    // Several workers would need less each.
+    settings: { workers: 1 },
     force: (page) => limitMemory(page, 100),
     input: () => ({ size: 1024 }),
     reason: /the engine crashed/,
