@@ -125,38 +125,49 @@ fn blocks(k: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..k).step_by(DEPTH).map(move |first| (first, DEPTH.min(k - first)))
 }
 
+/// Numbers in a row of all panels.
+#[cfg(any(target_family = "wasm", test))]
+fn padded(n: usize) -> usize {
+    columns(n).map(|(_, width)| room(width)).sum()
+}
+
 #[cfg(any(target_family = "wasm", test))]
 fn packed(b: Matrix, k: usize, n: usize) -> Vec<f32> {
-    let mut panels = vec![0.0; k * columns(n).map(|(_, width)| room(width)).sum::<usize>()];
+    let mut panels = vec![0.0; k * padded(n)];
     let mut rest = panels.as_mut_slice();
     for (first, depth) in blocks(k) {
-        for (column, width) in columns(n) {
-            let panel;
-            (panel, rest) = rest.split_at_mut(depth * room(width));
-            pack(panel, b, first, column, width);
-        }
+        let block;
+        (block, rest) = rest.split_at_mut(depth * padded(n));
+        pack(block, b, first, depth, n);
     }
     panels
 }
 
-/// Copies a panel of `b` that begins at a row and a column; what is not there of its last vector stays as it is.
+/// Copies a block of `b` that begins at a row, panel after panel; what is not there of a panel's last vector stays as it
+/// is. It is read as it lies in memory: panel by panel, each row of each would be a journey there of its own.
 #[cfg(any(target_family = "wasm", test))]
-fn pack(panel: &mut [f32], b: Matrix, first: usize, column: usize, width: usize) {
-    let room = room(width);
-    let b_at = |row: usize, column: usize| row * b.row + column * b.column;
+fn pack(block: &mut [f32], b: Matrix, first: usize, depth: usize, n: usize) {
+    // All panels before a column are whole.
+    let at = |row: usize, column: usize, width: usize| column * depth + row * room(width);
     if b.column == 1 {
-        for (i, row) in panel.chunks_exact_mut(room).enumerate() {
-            let from = &b.data[b_at(first + i, column)..][..width];
-            match row.as_chunks_mut::<WIDE>().0.first_mut().zip(from.as_chunks::<WIDE>().0.first()) {
-                Some((row, from)) => *row = *from,
-                None => row[..width].copy_from_slice(from),
+        for row in 0..depth {
+            let from = &b.data[(first + row) * b.row..][..n];
+            let (from, rest) = from.as_chunks::<WIDE>();
+            for (panel, from) in from.iter().enumerate() {
+                block[at(row, panel * WIDE, WIDE)..][..WIDE].copy_from_slice(from);
+            }
+            for (panel, from) in rest.chunks(NARROW).enumerate() {
+                block[at(row, n - rest.len() + panel * NARROW, NARROW)..][..from.len()].copy_from_slice(from);
             }
         }
         return;
     }
-    for i in 0..width {
-        let from = b.data[b_at(first, column + i)..].iter().step_by(b.row);
-        panel[i..].iter_mut().step_by(room).zip(from).for_each(|(to, from)| *to = *from);
+    for (column, width) in columns(n) {
+        for i in 0..width {
+            let from = b.data[first * b.row + (column + i) * b.column..].iter().step_by(b.row).take(depth);
+            let to = block[at(0, column, width) + i..].iter_mut().step_by(room(width));
+            to.zip(from).for_each(|(to, from)| *to = *from);
+        }
     }
 }
 
@@ -169,26 +180,26 @@ fn panels([m, n, k]: [usize; 3], out: &mut [f32], stride: usize, add: bool, a: M
     if k == 0 && !add {
         out.chunks_mut(stride).take(m).for_each(|row| row[..n].fill(0.0));
     }
-    let mut scratch = match b {
-        Right::Loose(_) => vec![0.0; DEPTH.min(k) * WIDE],
-        Right::Packed(_) => Vec::new(),
-    };
+    let in_place = matches!(b, Right::Loose(b) if b.column == 1 && m <= FEW && n.is_multiple_of(NARROW));
+    let mut scratch = Vec::new();
     let mut passed = 0; // numbers of packed panels
     for (first, depth) in blocks(k) {
+        let block = match b {
+            Right::Packed(panels) => &panels[passed..][..depth * padded(n)],
+            Right::Loose(_) if in_place => &[],
+            Right::Loose(b) => {
+                scratch.resize(depth * padded(n), 0.0);
+                pack(&mut scratch, *b, first, depth, n);
+                &*scratch
+            }
+        };
+        passed += block.len();
         for (column, width) in columns(n) {
             let room = room(width);
             let (b, b_row) = match b {
-                Right::Packed(panels) => (&panels[passed..][..depth * room], room),
-                Right::Loose(b) if b.column == 1 && m <= FEW && width.is_multiple_of(NARROW) => {
-                    (&b.data[first * b.row + column..][..(depth - 1) * b.row + room], b.row)
-                }
-                Right::Loose(b) => {
-                    let panel = &mut scratch[..depth * room];
-                    pack(panel, *b, first, column, width);
-                    (&*panel, room)
-                }
+                Right::Loose(b) if in_place => (&b.data[first * b.row + column..][..(depth - 1) * b.row + room], b.row),
+                _ => (&block[column * depth..][..depth * room], room),
             };
-            passed += depth * room;
             let panel = Panel {
                 rows: m,
                 depth,
