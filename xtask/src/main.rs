@@ -24,6 +24,7 @@ mod shell;
 mod soak;
 mod test;
 mod tools;
+mod unread;
 mod verify;
 
 use std::process::ExitCode;

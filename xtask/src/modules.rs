@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::{npm, shell, tools};
+use crate::{npm, shell, tools, unread};
 
 /// One module: a page loads the one that its machine can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,10 @@ impl Module {
     pub fn build(self) -> Result<PathBuf> {
         tools::wasm_target()?;
         shell::run(shell::cargo().args(["build", "--lib"]).args(self.cargo_arguments()))?;
-        let raw = shell::target().join("wasm32-unknown-unknown").join(self.profile()).join("tinysam.wasm");
+        let mut raw = shell::target().join("wasm32-unknown-unknown").join(self.profile()).join("tinysam.wasm");
+        if self == Module::WebGpu {
+            raw = unread::without(&raw)?;
+        }
         let finished = shell::cache("modules")?.join(format!("{}-{}", self.name(), self.key(&raw)?));
         if !finished.is_dir() {
             let unfinished = finished.with_extension("unfinished");
