@@ -78,15 +78,18 @@ def test_another_seed_does_not_continue_it(finished):
         Run(options(finished, seed=2))
 
 
-def test_a_signal_ends_it_with_a_file(tmp_path):
-    command = [sys.executable, "-m", "tinysam_training", "run", "--minutes", "5", "--curriculum", "tiny"]
+def test_a_signal_to_all_its_processes_ends_it_with_a_file(tmp_path):
+    command = [sys.executable, "-m", "tinysam_training", "run", "--minutes", "1", "--curriculum", "tiny"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*command, "--out", tmp_path], cwd=ROOT / "training", env=environment)
+    process = subprocess.Popen(
+        [*command, "--out", tmp_path], cwd=ROOT / "training", env=environment, start_new_session=True
+    )
     deadline = time.monotonic() + 120
-    while not (tmp_path / "log.jsonl").exists() or not (tmp_path / "log.jsonl").stat().st_size:
+    log = tmp_path / "log.jsonl"
+    while not log.exists() or '"stage": "first"' not in log.read_text():  # the stage before has no workers
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.2)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)
     assert process.wait(60) == 0
     assert Run(options(tmp_path)).progress.step >= 20
 

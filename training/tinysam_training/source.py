@@ -1,4 +1,6 @@
 """Endless batches, each a pure function of a seed and a number."""
+import signal
+
 import cv2
 import numpy as np
 import torch
@@ -46,10 +48,19 @@ class InOrder(torch.utils.data.Sampler):
             i += 1
 
 
+def _stay(worker: int) -> None:
+    """A signal is often sent to all processes of a run. It is the run that ends then, after its step, and a worker that
+    is gone before fails that step."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def pictures(stage: Stage, seed: int, first: int, workers: int, album: Album | None = None):
     """Batches from batch number `first` on, made by `workers` processes. Photographs are the album's."""
     data = Pictures(stage, seed, first, album)
-    return iter(DataLoader(data, None, sampler=InOrder(), num_workers=workers, prefetch_factor=2 if workers else None))
+    ahead = 2 if workers else None
+    loader = DataLoader(data, None, sampler=InOrder(), num_workers=workers, prefetch_factor=ahead, worker_init_fn=_stay)
+    return iter(loader)
 
 
 def shapes(stage: Stage, seed: int, first: int):
