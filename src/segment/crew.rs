@@ -253,7 +253,12 @@ mod tests {
                     let part = Part::of(&resized, width, side, band);
                     let mut others = Postman { band, mail: mail.clone(), step: 0 };
                     let sam = &sam;
-                    Box::pin(async move { sam.model.encode(sam.pixels(&part), &mut Probe::off(), &mut others).await })
+                    Box::pin(async move {
+                        match index {
+                            0 => sam.model.encode(sam.pixels(&part), &mut Probe::off(), &mut others).await,
+                            _ => sam.encode_part(&part, &mut others).await.map(|()| None),
+                        }
+                    })
                 });
                 let mut workers: Vec<_> = workers.map(|worker| (worker, None)).collect();
                 block_on(poll_fn(|context| {
@@ -274,6 +279,84 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn parts_that_cannot_be_are_refused() {
+        let (sam, rgb) = (sam(), Vec::new());
+        for (index, count) in [(2, 2), (0, 3)] {
+            let part = Part { index, count, side: 256, width: 256, rgb: rgb.clone() };
+            let refused = block_on(sam.encode_part(&part, &mut Others::none(async || Ok(()))));
+            assert_eq!(refused.unwrap_err().code(), "internal", "part {index} of {count}");
+        }
+    }
+
+    /// Workers of whom one is lost in every encode, if it is not the caller who ends it.
+    struct Failing {
+        /// How many there are, each time that is asked; the last number stays.
+        counts: Mutex<Vec<usize>>,
+        begun: Mutex<usize>,
+        ended: Mutex<usize>,
+    }
+
+    impl Crew for Failing {
+        fn count(&self) -> usize {
+            let mut counts = self.counts.lock().unwrap();
+            if counts.len() > 1 { counts.remove(0) } else { counts[0] }
+        }
+        fn begin(&self, parts: Vec<Part>) {
+            let mut begun = self.begun.lock().unwrap();
+            *begun += 1;
+            assert_eq!((parts.len(), *begun), (1, 1), "with nobody lost nothing is begun again");
+        }
+        fn exchange(&self, _: Exchange) -> Task<'_, Vec<Vec<f32>>> {
+            Box::pin(async { Err(Error::Internal("gone".into())) })
+        }
+        fn end(&self) {
+            *self.ended.lock().unwrap() += 1;
+        }
+        fn holds(&self, _: u32) -> bool {
+            false
+        }
+        fn hold(&self, _: u32, _: Vec<u8>) {}
+        fn decode(&self, _: &[model::Prompt], _: Option<f32>) -> Option<Task<'static, Batch>> {
+            None
+        }
+        fn turn(&self) -> Task<'_, ()> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[test]
+    fn an_encode_is_begun_anew_with_those_who_are_left_and_ends_for_any_other_reason() {
+        let sam = sam();
+        let (width, side) = (256, 256);
+        let resized = synth::synth(256, 200);
+        let alone = block_on(sam.encode(&resized, width, side, async || Ok(()))).unwrap().image;
+        let encoded = |counts: &[usize], pause: &mut dyn FnMut() -> Result<()>| {
+            let counts = Mutex::new(counts.to_vec());
+            let crew = Arc::new(Failing { counts, begun: Mutex::default(), ended: Mutex::default() });
+            let sam = sam.clone().with_crew(crew.clone());
+            let made = block_on(sam.encode(&resized, width, side, async || pause())).map(|embedding| embedding.image);
+            (made, *crew.begun.lock().unwrap(), *crew.ended.lock().unwrap())
+        };
+        // One of two is lost, and the other goes on alone.
+        let (made, begun, ended) = encoded(&[2, 1], &mut || Ok(()));
+        assert_eq!((made.unwrap().into_data(), begun, ended), (alone.into_data(), 1, 1));
+        // Nobody is lost.
+        let (made, begun, ended) = encoded(&[2], &mut || Ok(()));
+        assert_eq!((made.unwrap_err().code(), begun, ended), ("internal", 1, 1));
+        // The caller ends it, just as one is lost.
+        let (made, begun, ended) = encoded(&[2, 1], &mut || Err(Error::Aborted));
+        assert_eq!((made.unwrap_err(), begun, ended), (Error::Aborted, 1, 1));
+        // There is no crew, and something fails.
+        let mut pauses = 0;
+        let failed = block_on(sam.encode(&resized, width, side, async || {
+            pauses += 1;
+            assert_eq!(pauses, 1, "begun again, with nobody to be lost");
+            Err(Error::Internal("gone".into()))
+        }));
+        assert_eq!(failed.err().map(|error| error.code()), Some("internal"));
     }
 
     /// Workers that decode when they are asked, late, or never.

@@ -88,6 +88,7 @@ fn only_what_may_be_wanted_is_upscaled() {
         all
     };
     let all = decoded(None);
+    assert!(all.iter().all(|(_, _, masks)| masks.windows(2).all(|pair| pair[0] != pair[1])), "each token has its own");
     assert_eq!(all.iter().map(|(prompt, ..)| *prompt).collect::<Vec<_>>(), (0..prompts.len()).collect::<Vec<_>>());
     let best = |scores: &[f32; MASKS]| scores[1..].iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
     let mut scores: Vec<f32> = all.iter().map(|(_, scores, _)| best(scores)).collect();
@@ -167,6 +168,9 @@ fn everything_tells_how_far_it_is() {
     let stabler = EverythingOptions { stability_score_thresh: between, ..options() };
     let fewer = block_on(sam().everything(embedding(), &stabler, async |_| Ok(()))).unwrap();
     assert!(!fewer.is_empty() && fewer.iter().all(|mask| mask.stability >= between));
+    // A mask that is as stable as is asked passes.
+    let all = EverythingOptions { stability_score_thresh: stabilities[0], ..options() };
+    assert_eq!(block_on(sam().everything(embedding(), &all, async |_| Ok(()))).unwrap().len(), masks.len());
 }
 
 /// Where the first round is confident, the second has no points.
