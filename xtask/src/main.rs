@@ -62,7 +62,7 @@ enum Command {
     Convert(convert::Options),
     /// Encode the page's sample photos by the checkpoint beside the page, so that the page need not
     Samples,
-    /// Change the sources of fal's door and count the changes that its tests notice
+    /// Change the sources of fal's door or of the engine and count the changes that their tests notice
     Mutants(mutants::Options),
     /// Install the tarball in every bundler and framework, build, serve and open it, and print a table
     Consumers(consumers::Options),
