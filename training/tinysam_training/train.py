@@ -23,6 +23,7 @@ from .curriculum import CURRICULA, Stage, locate, takes_photos
 from .export import open_weights
 from .losses import Affinity, Outcome, mask_loss
 from .model import TinySam
+from .muon import Muon, is_matrix
 
 EMA_DECAY = 0.999
 WARM_UP = 30
@@ -84,14 +85,13 @@ class Ema:
                 self.state[name].copy_(value)
 
 
-def optimiser(model: TinySam, affinity: Affinity) -> torch.optim.Optimizer:
-    """AdamW; norms, biases, tables and embeddings do not decay."""
-    plain, decayed = [], []
-    for name, value in [*model.named_parameters(), *affinity.named_parameters()]:
-        table = value.ndim <= 1 or "attention_biases" in name or "_embed" in name or "token" in name.split(".")[1]
-        (plain if table else decayed).append(value)
-    groups = [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98))
+def optimisers(model: TinySam, affinity: Affinity) -> list[torch.optim.Optimizer]:
+    """Muon for matrices; AdamW for the rest, which does not decay."""
+    matrices, rest = [], []
+    for value in [*model.parameters(), *affinity.parameters()]:
+        (matrices if is_matrix(value) else rest).append(value)
+    adam = torch.optim.AdamW(rest, lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    return [Muon(matrices, lr=0.0, weight_decay=0.02), adam]
 
 
 class Clock:
@@ -120,10 +120,13 @@ class Run:
         if takes_photos(options.curriculum) != (options.photos is not None):
             raise SystemExit("--photos FOLDER and a curriculum of photographs go together: give both or neither")
         self.album = Album(options.photos, entries("train")) if options.photos else None
+        # A seventh of a step on a processor: saturated sigmoids and their gradients are full of denormal numbers. Before
+        # anything is computed, for threads inherit it when they begin.
+        torch.set_flush_denormal(True)
         torch.manual_seed(options.seed)
         self.model = TinySam().to(self.device, memory_format=torch.channels_last).train()
         self.affinity = Affinity().to(self.device)
-        self.optimiser = optimiser(self.model, self.affinity)
+        self.optimisers = optimisers(self.model, self.affinity)
         self.ema, self.progress, self.stopping = Ema(self.model), Progress(), False
         options.out.mkdir(parents=True, exist_ok=True)
         self.file = options.out / "run.pt"
@@ -136,7 +139,7 @@ class Run:
     def save(self) -> None:
         state = {
             "model": self.model.state_dict(), "affinity": self.affinity.state_dict(), "ema": self.ema.state,
-            "ema_updates": self.ema.updates, "optimiser": self.optimiser.state_dict(),
+            "ema_updates": self.ema.updates, "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "progress": asdict(self.progress), "curriculum": self.options.curriculum, "seed": self.options.seed,
             "random": torch.get_rng_state(),
         }  # fmt: skip
@@ -148,7 +151,8 @@ class Run:
             raise SystemExit(f"{self.file} is of another curriculum or seed: choose another folder")
         self.model.load_state_dict(state["model"])
         self.affinity.load_state_dict(state["affinity"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         self.ema.state, self.ema.updates = state["ema"], state["ema_updates"]
         self.progress = Progress(**state["progress"])
         torch.set_rng_state(state["random"].cpu())
@@ -208,7 +212,8 @@ class Run:
 
     def step(self, stage: Stage, part: float, batch: Batch) -> dict[str, float]:
         """One step of the optimiser; returns what to log."""
-        for group in self.optimiser.param_groups:
+        groups = [group for optimiser in self.optimisers for group in optimiser.param_groups]
+        for group in groups:
             group["lr"] = self.rate(stage, part)
         truth, balanced = batch.masks.flatten(0, 1).float() / 255, stage.at("balanced", part)
         coords, labels = batch.coords.flatten(0, 1), batch.labels.flatten(0, 1)
@@ -225,11 +230,13 @@ class Run:
                     embedding, torch.cat([coords, point], 1), torch.cat([labels, label], 1), mask
                 )
             total = total + mask_loss(*second, truth, balanced, torch.ones_like(batch.boxes)).loss.mean()
-        self.optimiser.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
         total.backward()
-        norm = nn.utils.clip_grad_norm_([p for group in self.optimiser.param_groups for p in group["params"]], 1.0)
+        norm = nn.utils.clip_grad_norm_([weight for group in groups for weight in group["params"]], 1.0)
         if torch.isfinite(norm):
-            self.optimiser.step()
+            for optimiser in self.optimisers:
+                optimiser.step()
         self.ema.update(self.model)
         best, chosen, boxes = outcome.of_best(), outcome.of_chosen(), batch.boxes
         return {
