@@ -120,7 +120,7 @@ pub(super) fn compare(mut tensors: BTreeMap<&str, (Dtype, &[usize])>) -> Misfits
             misfits.fitting += 1;
         }
     }
-    for (name, (_, shape)) in tensors.into_iter().filter(|(name, _)| !is_derived(name)) {
+    for (name, (_, shape)) in tensors.into_iter().filter(|(name, info)| !is_derived(name) && !is_count(name, *info)) {
         misfits.unknown += 1;
         misfits.note(|| format!("tensor {name:?} of shape {shape:?} is unknown"));
     }
@@ -130,6 +130,12 @@ pub(super) fn compare(mut tensors: BTreeMap<&str, (Dtype, &[usize])>) -> Misfits
 /// Buffers that some programs save and others do not: what the network's own code makes of constants.
 fn is_derived(name: &str) -> bool {
     matches!(name, "pixel_mean" | "pixel_std") || name.ends_with(".attn.attention_bias_idxs")
+}
+
+/// Whether a tensor counts something of a script's beside the network, as `n_averaged` of an averaged one's: an integer by
+/// itself, which is no weight.
+pub(super) fn is_count(name: &str, (dtype, shape): (Dtype, &[usize])) -> bool {
+    shape.is_empty() && !dtype.is_weight() && !name.contains('.')
 }
 
 #[cfg(test)]

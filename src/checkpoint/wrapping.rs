@@ -3,7 +3,7 @@
 //!
 //! A name is taken for a wrapper's where all tensors of a dict have it before theirs: the network's own names begin in
 //! three ways, so that nothing of them is lost. That is `module.` (DataParallel), `_orig_mod.` (torch.compile),
-//! `model.`, `sam.`, or any other. Of several dicts the first in which every tensor is accounted for is the network.
+//! `model.`, `sam.`, or any other. A count of the script's own may stand beside. Of several dicts the first in which every tensor is accounted for is the network.
 
 use std::iter;
 
@@ -53,8 +53,9 @@ pub(super) fn prefix(file: &TensorFile) -> Result<String> {
 fn wrappers(file: &TensorFile, dict: &str) -> impl Iterator<Item = String> {
     iter::successors(Some(dict.to_owned()), |prefix| {
         // In order, what the first and the last begin with all between begin with.
-        let (first, _) = file.under(prefix).next()?;
-        let (last, _) = file.under(prefix).next_back()?;
+        let mut names = file.under(prefix).filter(|(name, info)| !manifest::is_count(name, *info));
+        let (first, _) = names.next()?;
+        let last = names.next_back().map_or(first, |(last, _)| last);
         let (wrapper, _) = first.split_once('.')?;
         (last.split_once('.')?.0 == wrapper).then(|| format!("{prefix}{wrapper}."))
     })

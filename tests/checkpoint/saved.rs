@@ -142,11 +142,15 @@ const LOADS: &[Row] = &[
         ])
     }),
     ("Lightning", "state_dict.model.", || {
+        let mut best = StateDict::new();
+        best.push(&format!("/{}/epoch=012.ckpt", "runs".repeat(limits::NAME / 4)), &[], Storage::f32(&[0.87]));
         dict(vec![
             ("epoch", Saved::Raw(b"K\x01")),
             ("pytorch-lightning_version", Saved::Raw(b"X\x05\0\0\x002.1.0")),
             ("state_dict", Saved::State(prefixed("model."))),
             ("loops", Saved::Dict(vec![("fit_loop", Saved::Raw(b"}")), ("validate_loop", Saved::Raw(b"}"))])),
+            // Of a callback, named by where it saved what, whose score is a tensor: no name of ours is as long.
+            ("callbacks", Saved::State(best)),
             ("optimizer_states", Saved::Raw(b"](}}e")),
             ("hyper_parameters", Saved::Dict(vec![("lr", Saved::Raw(NUMBER)), ("name", Saved::Raw(b"N"))])),
         ])
@@ -184,6 +188,11 @@ const LOADS: &[Row] = &[
     ("DataParallel's", "module.", || prefixed("module.").file()),
     ("torch.compile's", "_orig_mod.", || prefixed("_orig_mod.").file()),
     ("a field's", "sam.", || prefixed("sam.").file()),
+    ("an average's, with its count", "module.", || {
+        let mut dict = prefixed("module.");
+        dict.push("n_averaged", &[], Storage::i64(&[9]));
+        dict.file()
+    }),
     ("three wrappers'", "module._orig_mod.model.", || prefixed("module._orig_mod.model.").file()),
     ("DataParallel's .safetensors", "module.", || safetensors("module.", Dtype::F32)),
     ("torch.compile's .safetensors", "_orig_mod.", || safetensors("_orig_mod.", Dtype::F16)),

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::{Machine, Record, Value};
-use crate::Result;
 use crate::checkpoint::limits;
 use crate::checkpoint::tensor::invalid;
+use crate::{Error, Result};
 
 /// The tensors of a pickle.
 #[derive(Debug, Default)]
@@ -15,11 +15,13 @@ pub struct Found<'a> {
     pub tensors: Vec<(String, Record<'a>)>,
     /// The names, with their dots, of the dicts within the dict that hold tensors.
     pub dicts: Vec<String>,
+    /// Why the first tensor that cannot be one of the network's is not among them.
+    skipped: Option<Error>,
 }
 
 impl<'a> Machine<'a> {
     /// The tensors of the finished dict. What else is in it is skipped: numbers, texts, lists, what is named by
-    /// anything but text, dicts deeper than [`limits::DEPTH`].
+    /// anything but text, dicts deeper than [`limits::DEPTH`], tensors beyond the limits beside others within them.
     pub(super) fn tensors_of(&self, top: Value<'a>) -> Result<Found<'a>> {
         let Value::Dict(dict) = top else {
             return Err(invalid(format!(
@@ -29,6 +31,9 @@ impl<'a> Machine<'a> {
         };
         let mut found = Found::default();
         self.walk(dict, "", limits::DEPTH, &mut HashSet::from([dict]), &mut found)?;
+        if let (true, Some(skipped)) = (found.tensors.is_empty(), found.skipped.take()) {
+            return Err(skipped);
+        }
         match self.items(dict).first() {
             Some((Value::Str(name), value)) if found.tensors.is_empty() => {
                 let shown: String = name.chars().take(80).collect();
@@ -60,11 +65,10 @@ impl<'a> Machine<'a> {
             match *value {
                 Value::Tensor(tensor) => {
                     let Some(record) = self.tensors.get(tensor) else { continue };
-                    // Before it is joined: neither part is longer than what is read.
-                    limits::check_name(key)?;
-                    let name = format!("{path}{key}");
-                    limits::check_tensor(&name, &record.shape)?;
-                    found.tensors.push((name, record.clone()));
+                    match self.named(path, key, record) {
+                        Ok(name) => found.tensors.push((name, record.clone())),
+                        Err(error) => drop(found.skipped.get_or_insert(error)),
+                    }
                     if found.tensors.len() > limits::TENSORS {
                         return Err(invalid(format!("it names {} tensors", found.tensors.len())));
                     }
@@ -82,6 +86,15 @@ impl<'a> Machine<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A tensor's whole name, if it may be one of the network's: a script's own may be the path of a file, and its score.
+    fn named(&self, path: &str, key: &str, record: &Record<'a>) -> Result<String> {
+        // Before it is joined: neither part is longer than what is read.
+        limits::check_name(key)?;
+        let name = format!("{path}{key}");
+        limits::check_tensor(&name, &record.shape)?;
+        Ok(name)
     }
 
     /// What a value is, in words.
