@@ -7,9 +7,14 @@ use anyhow::{Context, Result};
 
 use crate::{shell, tools};
 
+/// What a script that npm brings is called: on Windows it is no program, and its name must be whole.
+fn script(name: &str) -> String {
+    if cfg!(windows) { format!("{name}.cmd") } else { name.to_owned() }
+}
+
 /// npm in a folder of the repository.
 pub fn npm(folder: &str) -> Command {
-    let mut command = shell::command("npm");
+    let mut command = shell::command(script("npm"));
     command.current_dir(shell::root().join(folder));
     command
 }
@@ -31,6 +36,6 @@ pub fn install(folder: &str) -> Result<()> {
 
 /// A program that a folder's packages brought.
 pub fn bin(folder: &str, name: &str) -> Command {
-    let path = Path::new(folder).join("node_modules/.bin").join(name);
+    let path = Path::new(folder).join("node_modules/.bin").join(script(name));
     shell::command(shell::root().join(path))
 }
