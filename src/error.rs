@@ -62,9 +62,12 @@ pub enum Error {
     /// The GPU was lost: embeddings on it are gone.
     #[error("the GPU was lost ({0}): load the model again")]
     DeviceLost(String),
-    /// The device has no memory for this.
+    /// There is no memory for this. What was there before is still there.
     #[error("out of memory: {0}")]
     OutOfMemory(String),
+    /// The GPU has no memory for this, and does not recover from it: what is on it is gone.
+    #[error("out of memory: {0}")]
+    DeviceMemory(String),
     /// The caller asked to stop.
     #[error("stopped by the caller")]
     Aborted,
@@ -81,12 +84,17 @@ impl Error {
         let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
         let lower = told.to_lowercase();
         if lower.contains("memory") {
-            Error::OutOfMemory(format!("{told}; use a smaller size or a smaller picture"))
+            Error::DeviceMemory(format!("{told}; use a smaller size or a smaller picture"))
         } else if lower.contains("lost") || lower.contains("poisoned") {
             Error::DeviceLost(told)
         } else {
             Error::Internal(told)
         }
+    }
+
+    /// Whether a GPU that failed with this is of no further use.
+    pub(crate) fn ends_device(&self) -> bool {
+        matches!(self, Error::DeviceLost(_) | Error::DeviceMemory(_) | Error::Internal(_))
     }
 
     /// The stable name of this kind of error.
@@ -106,7 +114,7 @@ impl Error {
             Error::OptionInvalid(_) => "option_invalid",
             Error::DeviceUnavailable(_) => "device_unavailable",
             Error::DeviceLost(_) => "device_lost",
-            Error::OutOfMemory(_) => "out_of_memory",
+            Error::OutOfMemory(_) | Error::DeviceMemory(_) => "out_of_memory",
             Error::Aborted => "aborted",
             Error::Internal(_) => "internal",
         }

@@ -23,7 +23,7 @@ export interface Assets {
 export function assetsOf(kind: DeviceKind, folder?: string | URL): Assets {
   if (folder === undefined) {
     const { worker, wasm } = beside(kind);
-    return { worker: outOfCache(worker), wasm: outOfCache(wasm) };
+    return { worker: packaged(worker), wasm: packaged(wasm) };
   }
   const base = absoluteUrl(folder, "option_invalid").replace(/\/*([?#].*)?$/, "/");
   return { worker: `${base}worker-${kind}.js`, wasm: `${base}tinysam-${kind}.wasm` };
@@ -37,6 +37,9 @@ export function howToServe(kind: DeviceKind, folder?: string | URL): string {
   if (folder !== undefined) return `does the folder that \`assets\` names hold node_modules/tinysam/dist/${FILES}?`;
   if (IN_CACHE.test(new URL(beside(kind).worker).pathname)) {
     return 'Vite before 8 moves packages into its cache: set `optimizeDeps: { exclude: ["tinysam"] }` in its configuration';
+  }
+  if (new URL(beside(kind).worker).hostname === "esm.sh") {
+    return "esm.sh serves modules alone: import https://cdn.jsdelivr.net/npm/tinysam/+esm, or name a folder that has them: `assets`";
   }
   if (globalThis.document?.querySelector("[ng-version]")) {
     return `give "assets" in angular.json { "glob": "${FILES}", "input": "node_modules/tinysam/dist", "output": "/" }`;
@@ -68,7 +71,12 @@ function beside(kind: DeviceKind): Assets {
 /** A file of Vite's cache of dependencies, which is the folder `deps` of `node_modules/.vite` or of another one. */
 const IN_CACHE = /\/deps\/[^/]*$/;
 
-/** Vite before 8 moves the script, and not what lies beside it. Where the package is installed can be guessed, mostly. */
-function outOfCache(address: string): string {
-  return address.replace(/\/(?:node_modules\/(?:[^/?#]+\/)*?|\.[^/?#]+\/)deps\/(?=[^/?#]*(?:[?#]|$))/, "/node_modules/tinysam/dist/");
+/**
+ * Where a file of the package is if a tool has moved the script, and not what lies beside it. Vite before 8 does: where the
+ * package is installed can be guessed, mostly. And so does jsDelivr's `/+esm`, which is one file of a package.
+ */
+function packaged(address: string): string {
+  return address
+    .replace(/\/(?:node_modules\/(?:[^/?#]+\/)*?|\.[^/?#]+\/)deps\/(?=[^/?#]*(?:[?#]|$))/, "/node_modules/tinysam/dist/")
+    .replace(/^(https:\/\/cdn\.jsdelivr\.net\/npm\/tinysam(?:@[^/]+)?\/)(?=[^/]+$)/, "$1dist/");
 }

@@ -89,9 +89,9 @@ export class Connection {
   close(reason: TinySamError): void {
     if (this.#death !== undefined) return;
     this.#death = reason;
-    this.#line.close();
     for (const pending of this.#pending.values()) pending.reject(reason);
     this.#pending.clear();
+    this.#line.close();
   }
 
   #die(reason: TinySamError): void {
@@ -113,15 +113,9 @@ export class Connection {
     if ("value" in response) return pending.resolve(response.value as never);
     const error = fromWire(response.error);
     pending.reject(error);
-    if (this.#kind === "webgpu" && GPU_IS_GONE.has(error.code)) this.#die(error);
+    if (this.#kind === "webgpu" && error.endsDevice) this.#die(error);
   }
 }
-
-/**
- * What a GPU does not recover from: what is on it is lost or wrong, and its runtime goes on with buffers that were never
- * made. Nothing that it holds can be used again: start over.
- */
-const GPU_IS_GONE = new Set<string>(["device_lost", "out_of_memory", "internal"]);
 
 function crash(what: string): TinySamError {
   return new TinySamError("crashed", `the engine crashed (${what}); its images and masks are gone: embed the photo again`);

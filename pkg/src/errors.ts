@@ -38,6 +38,12 @@ export type ErrorCode =
 export class TinySamError extends Error {
   /** The stable name of this kind of error; the message may change, this does not. */
   readonly code: ErrorCode;
+  /**
+   * A GPU does not recover from it: what is on it is lost or wrong, and its runtime goes on with buffers that were never
+   * made. Start over.
+   * @internal
+   */
+  readonly endsDevice?: true;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
@@ -78,6 +84,7 @@ export function tainted(cause: unknown): TinySamError {
 export interface WireError {
   readonly code: ErrorCode;
   readonly message: string;
+  readonly endsDevice?: true;
 }
 
 /** @internal */
@@ -88,12 +95,14 @@ export function toWire(error: unknown): WireError {
   }
   const message = error instanceof Error ? error.message : String(error);
   const code = codeOf(error);
-  return { code: code ?? "internal", message };
+  const { endsDevice } = (error ?? {}) as Partial<WireError>;
+  return { code: code ?? "internal", message, ...(endsDevice || code === undefined ? { endsDevice: true } : {}) };
 }
 
 /** @internal */
 export function fromWire(wire: WireError): TinySamError {
-  return new TinySamError(wire.code, wire.message);
+  const { code, message, endsDevice } = wire;
+  return Object.assign(new TinySamError(code, message), endsDevice ? { endsDevice } : {});
 }
 
 /**

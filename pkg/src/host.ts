@@ -64,6 +64,11 @@ export class Host {
     return { ...device, instructions: record.kernels, workers: crew?.count ?? 1 };
   }
 
+  /** Whether an engine runs, and on the CPU. */
+  get isOnCpu(): boolean {
+    return this.#running?.device.kind === "cpu" && this.#running.connection.death === undefined;
+  }
+
   get checkpointSha256(): string {
     return this.#last().record.checkpointSha256;
   }

@@ -1,5 +1,6 @@
-import { TinySamError, aborted } from "./errors.js";
+import { TinySamError } from "./errors.js";
 import { Host, type HostOptions } from "./host.js";
+import { orAborted } from "./signals.js";
 import type { Progress } from "./types.js";
 
 /** An engine, and how many hold it. */
@@ -36,7 +37,7 @@ export class Lease {
 
   /** Takes hold of an engine of these options, and waits until it has started. */
   static async take(options: HostOptions, onProgress?: (progress: Progress) => void, signal?: AbortSignal): Promise<Lease> {
-    const share = [...shares].find((other) => same(other.options, options)) ?? open(options);
+    const share = [...shares].find((other) => serves(other, options)) ?? open(options);
     const lease = new Lease(share);
     if (onProgress !== undefined) share.listeners.add(onProgress);
     try {
@@ -82,6 +83,12 @@ function letGo(share: Share): void {
   share.host.release();
 }
 
+/** Whether an engine is what these options ask for: what `auto` came to, too, where that is the CPU, which it stays on. */
+function serves({ options, host }: Share, asked: HostOptions): boolean {
+  const device = options.preference === "auto" && host.isOnCpu ? "cpu" : options.preference;
+  return same(options, asked) && (options.preference === asked.preference || device === asked.preference);
+}
+
 /** Nobody changes a Blob or what a worker's maker makes: the same one means the same. */
 function same(a: HostOptions, b: HostOptions): boolean {
   return (
@@ -89,21 +96,9 @@ function same(a: HostOptions, b: HostOptions): boolean {
     a.weights.sources.every((source, i) => source === b.weights.sources[i]) &&
     a.weights.sha256 === b.weights.sha256 &&
     a.model === b.model &&
-    a.preference === b.preference &&
     a.worker === b.worker &&
     a.workers === b.workers &&
     a.cache === b.cache &&
     String(a.assets) === String(b.assets)
   );
-}
-
-/** Others may wait for the same start: who aborts stops waiting, and nothing more. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(aborted(signal));
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
 }

@@ -4,6 +4,9 @@ import type { DeviceKind } from "./device.js";
 import { TinySamError, isTrap } from "./errors.js";
 import { Server } from "./server.js";
 
+/** Devices whose module trapped: here it cannot be made anew. */
+const crashed = new Set<DeviceKind>();
+
 /**
  * The engine on the page's own thread, behind the same kind of port as a worker's.
  * @internal
@@ -15,7 +18,9 @@ export function openLocal(kind: DeviceKind, wasm: string): Line {
   const watch = (error: unknown) => {
     // The page may run other modules: only a trap inside ours is our crash.
     const { stack = "" } = isTrap(error) ? (error as Error) : {};
-    if (stack.includes(wasm) || /tinysam/.test(stack)) server.crash(error);
+    if (!stack.includes(wasm) && !/tinysam/.test(stack)) return;
+    crashed.add(kind);
+    server.crash(error);
   };
   // Not every place that is no browser has these.
   globalThis.addEventListener?.("error", (event) => watch(event.error), { signal: closing.signal });
@@ -32,6 +37,9 @@ export function openLocal(kind: DeviceKind, wasm: string): Line {
 }
 
 async function importModule(kind: DeviceKind): Promise<EngineModule> {
+  if (crashed.has(kind)) {
+    throw new TinySamError("crashed", "the engine crashed on this thread, which cannot start it anew: reload the page, or let it run in a worker");
+  }
   try {
     return await (kind === "webgpu" ? import("./webgpu/tinysam.js") : import("./cpu/tinysam.js"));
   } catch (cause) {

@@ -12,6 +12,7 @@ import { requireEngine } from "./oldest.js";
 import { checkNames } from "./options.js";
 import { numbers } from "./prompts.js";
 import type { EmbeddingRecord } from "./protocol.js";
+import { orAborted } from "./signals.js";
 import { discard, prepareSource, transferables, type PostableImage } from "./source.js";
 import type { Box, ImageSource, ModelName, Numbers } from "./types.js";
 import { prepareWeights } from "./weights.js";
@@ -124,17 +125,18 @@ export class TinySam {
     preparing.catch(() => undefined);
     return this.#lease.host.lane.run({
       start: async () => {
-        const picture = await preparing;
         let posted = false;
         try {
+          // An element may take for ever to load, and nobody can stop it.
+          const picture = await orAborted(preparing, signal);
           const { connection } = await this.#start();
           throwIfAborted(signal);
           const reply = call(connection, picture);
           posted = true;
           return new SamImage(this.#lease, connection, await reply);
         } catch (error) {
-            if (!posted) drop();
-            throw error instanceof DOMException && error.name === "DataCloneError" ? tainted(error) : error;
+          if (!posted) drop();
+          throw error instanceof DOMException && error.name === "DataCloneError" ? tainted(error) : error;
         }
       },
       signal,

@@ -39,6 +39,8 @@ export class Server {
   #memory: WebAssembly.Memory | undefined;
   #mates: Mates | undefined;
   #lastHandle = 0;
+  #closed = false;
+  #crashed = false;
 
   constructor(port: Port, loadModule: () => Promise<EngineModule>) {
     this.#port = port;
@@ -48,12 +50,20 @@ export class Server {
 
   /** Tells the other side that the engine trapped. A trap leaves the promise of its call pending for ever. */
   crash(error: unknown): void {
+    this.#crashed = true;
     this.#send({ crash: error instanceof Error ? error.message : String(error) });
   }
 
-  /** Frees all that is held. Calls that still run are told to stop. */
+  /** Frees all that is held, once the calls that still run have heard that they shall stop: they borrow it. */
   close(): void {
+    this.#closed = true;
     for (const controller of this.#running.values()) controller.abort();
+    if (this.#running.size === 0) this.#free();
+  }
+
+  #free(): void {
+    // Nothing of an instance that trapped may be called again.
+    if (this.#crashed) return;
     for (const mask of this.#masks.values()) mask.free();
     this.#masks.clear();
     for (const id of [...this.#embeddings.keys()]) this.#freeEmbedding(id);
@@ -80,6 +90,7 @@ export class Server {
       else this.#send({ id, error: toWire(error) });
     } finally {
       this.#running.delete(id);
+      if (this.#closed && this.#running.size === 0) this.#free();
     }
   }
 

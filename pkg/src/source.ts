@@ -26,8 +26,9 @@ export async function prepareSource(source: ImageSource): Promise<PostableImage>
   try {
     return await prepared(kind, source);
   } catch (cause) {
+    if (cause instanceof TinySamError) throw cause;
     // What a getter of the platform says of a proxy, by the error of its own window: "Illegal invocation".
-    if (!((cause as Partial<Error>).name === "TypeError")) throw cause;
+    if ((cause as Partial<Error>).name !== "TypeError") throw unreadable(cause);
     throw new TinySamError("image_invalid", `this ${kind || "picture"} cannot be read (${String(cause)}): if it is a proxy, give what is behind it (Vue: toRaw)`, { cause });
   }
 }
@@ -146,6 +147,9 @@ async function decoded(image: HTMLImageElement): Promise<void> {
   try {
     await image.decode();
   } catch (cause) {
+    // Browsers decline to decode what they show all the same: Safari an SVG, Firefox what loads lazily.
+    if (!image.complete) await new Promise((resolve) => ["load", "error"].forEach((event) => image.addEventListener(event, resolve, { once: true })));
+    if (image.naturalWidth > 0) return;
     const address = image.currentSrc.slice(0, 120);
     const asked = "is it reachable, allowed by the page's policies (img-src, COEP), whole, and of a format that this browser reads?";
     const why = address === "" ? "it has no address yet" : `nothing readable came from ${address}: ${asked}`;

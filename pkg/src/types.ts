@@ -65,11 +65,11 @@ export type ImageSource =
   | ImageBitmap
   | ImageData
   | PixelData
-  | HTMLImageElement
-  | HTMLCanvasElement
   | OffscreenCanvas
-  | HTMLVideoElement
-  | Frame;
+  | Known<"HTMLImageElement">
+  | Known<"HTMLCanvasElement">
+  | Known<"HTMLVideoElement">
+  | Known<"VideoFrame">;
 
 /**
  * A source of weights: a URL, or several URLs of one file, which are tried in turn, or the bytes of a `.pth` or
@@ -142,5 +142,5 @@ export interface EverythingOptions {
  */
 export type Owned<Numbers extends { slice(): unknown }> = ReturnType<Numbers["slice"]>;
 
-/** A `VideoFrame`, where the application's TypeScript knows one. */
-type Frame = typeof globalThis extends { VideoFrame: { prototype: infer Known } } ? Known : never;
+/** A class of the platform, where the application's TypeScript knows it: a worker's knows no elements. */
+type Known<Name extends string> = typeof globalThis extends Record<Name, { prototype: infer Type }> ? Type : never;

@@ -8,6 +8,6 @@ mod png;
 mod polygons;
 mod rle;
 
-pub use picture::{PALETTE, cutout_png, label_map, label_png, mask_png, overlay_png, rgba};
+pub use picture::{PALETTE, cutout_png, label_png, label_spans, mask_png, overlay_png};
 pub use polygons::{Polygon, Ring, polygons};
 pub use rle::Rle;

@@ -82,31 +82,24 @@ pub fn mask_png(mask: &Runs) -> Result<Vec<u8>> {
     })
 }
 
-/// White where the mask is, transparent elsewhere: `[height, width, 4]`.
-pub fn rgba(mask: &Runs) -> Vec<u8> {
-    let mut rgba = vec![0; mask.width() as usize * mask.height() as usize * 4];
-    mask.spans().for_each(|span| rgba[4 * span.start..4 * span.end].fill(255));
-    rgba
-}
-
-/// For each pixel the number of its mask, from 1 in the order given, or 0: `[height, width]`. Where masks
-/// overlap the smaller one counts.
+/// A label map as it is drawn: pixels, counted along the rows, and the number of the mask that lies over what was drawn there
+/// before, from 1 in the order given. Of what none covers, nothing is said: it is 0. Where masks overlap the smaller one counts.
 ///
 /// # Errors
 /// [`Error::Internal`] if masks are of different sizes; [`Error::OptionInvalid`] for more than 65 535 masks.
-pub fn label_map(width: u32, height: u32, masks: &[impl Borrow<Runs>]) -> Result<Vec<u16>> {
+pub fn label_spans<M: Borrow<Runs>>(
+    width: u32,
+    height: u32,
+    masks: &[M],
+) -> Result<impl Iterator<Item = (Range<usize>, u16)>> {
     let layers = numbered(width, height, masks)?;
-    let mut labels = vec![0; width as usize * height as usize];
-    for (number, layer) in layers {
-        layer.spans.for_each(|span| labels[span].fill(number));
-    }
-    Ok(labels)
+    Ok(layers.into_iter().flat_map(|(number, layer)| layer.spans.map(move |span| (span, number))))
 }
 
-/// A PNG of the label map ([`label_map`]): grey, sixteen bits a pixel.
+/// A PNG of the label map ([`label_spans`]): grey, sixteen bits a pixel.
 ///
 /// # Errors
-/// As [`label_map`].
+/// As [`label_spans`].
 pub fn label_png(width: u32, height: u32, masks: &[impl Borrow<Runs>]) -> Result<Vec<u8>> {
     let mut layers = numbered(width, height, masks)?;
     encode(width, height, Channels::Luma16, &mut |pixels, labels| {
@@ -182,6 +175,12 @@ mod tests {
         Runs::encode(&Bitmap::from_fn(4, 1, |x, _| range.contains(&x)))
     }
 
+    fn label_map(width: u32, height: u32, masks: &[impl Borrow<Runs>]) -> Result<Vec<u16>> {
+        let mut labels = vec![0; (width * height) as usize];
+        label_spans(width, height, masks)?.for_each(|(span, number)| labels[span].fill(number));
+        Ok(labels)
+    }
+
     fn pixels(file: Result<Vec<u8>>) -> Vec<u8> {
         decode(&file.unwrap()).2
     }
@@ -210,7 +209,6 @@ mod tests {
     #[test]
     fn masks_are_white() {
         assert_eq!(pixels(mask_png(&columns(1..3))), [0, 255, 255, 0]);
-        assert_eq!(rgba(&columns(3..4))[8..], [0, 0, 0, 0, 255, 255, 255, 255]);
     }
 
     /// A span may go over many bands, and end or begin in the middle of one.

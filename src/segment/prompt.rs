@@ -4,7 +4,7 @@ use crate::image::Frame;
 use crate::model;
 use crate::{Error, Result};
 
-/// Points, a box, a mask, or some of each, which together say what one object is.
+/// Points, a box, or both, and with them a mask, which together say what one object is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prompt {
     /// `[x, y]`, original pixels.
@@ -42,7 +42,9 @@ impl Prompt {
             (crop, (w, h)) => format!("crop {crop:?} of the picture of {w}×{h}"),
         };
         if self.points.is_empty() && self.bbox.is_none() {
-            return invalid("it has neither a point nor a box".into());
+            let advice =
+                if self.mask.is_some() { ": a mask says nothing without one, add one inside the object" } else { "" };
+            return invalid(format!("it has neither a point nor a box{advice}"));
         }
         if !self.labels.is_empty() && self.labels.len() != self.points.len() {
             return invalid(format!("{} labels for {} points", self.labels.len(), self.points.len()));

@@ -107,11 +107,15 @@ impl Engine {
             None => digest::sha256(&bytes).await,
         };
         #[cfg(not(feature = "webgpu"))]
-        if let Some(mates) = &mates {
-            mates.hand_over(&bytes, &sha256);
-        }
-        let built = Checkpoint::from_bytes(bytes)
-            .and_then(|checkpoint| Sam::load(&checkpoint.with_sha256(sha256.clone()), &found.device));
+        let copy = mates.as_ref().map(|_| Uint8Array::from(&bytes[..]));
+        let built = Checkpoint::from_bytes(bytes).and_then(|checkpoint| {
+            // The others build theirs meanwhile.
+            #[cfg(not(feature = "webgpu"))]
+            if let (Some(mates), Some(copy)) = (&mates, copy) {
+                mates.hand_over(copy, &sha256);
+            }
+            Sam::load(&checkpoint.with_sha256(sha256.clone()), &found.device)
+        });
         if let (Err(Error::CheckpointInvalid(_) | Error::CheckpointMismatch(_)), Some(url)) = (&built, &url) {
             // What was kept is no checkpoint, or holds what no network can use: the next attempt shall download again.
             fetch::forget(url).await;

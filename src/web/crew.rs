@@ -86,8 +86,8 @@ impl Embedding {
 
 impl Mates {
     /// Hands the others a checkpoint that was checked, and this module, which need be neither fetched nor compiled again.
-    pub fn hand_over(&self, weights: &[u8], sha256: &str) {
-        self.share(Uint8Array::from(weights), sha256, wasm_bindgen::module());
+    pub fn hand_over(&self, weights: Uint8Array, sha256: &str) {
+        self.share(weights, sha256, wasm_bindgen::module());
     }
 }
 

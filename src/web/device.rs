@@ -46,12 +46,17 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// What came of a call, if the device has not complained meanwhile of something that no call knows of.
+/// What came of a call, if the device has not complained meanwhile of something that no call knows of. After a call that
+/// the device did not survive, the next [`find`] gets another.
 ///
 /// # Errors
 /// As the call has them, and `check`.
 pub fn checked<T>(result: Result<T>) -> Result<T> {
     check()?;
+    #[cfg(feature = "webgpu")]
+    if result.as_ref().is_err_and(crate::Error::ends_device) {
+        gpu::leave();
+    }
     result
 }
 
@@ -137,10 +142,15 @@ mod gpu {
         match FAULT.take() {
             None => Ok(()),
             Some(fault) => {
-                FOUND.take();
+                leave();
                 Err(fault)
             }
         }
+    }
+
+    /// Has the next [`find`] get another device.
+    pub fn leave() {
+        FOUND.take();
     }
 
     /// Hears what nobody waits for, in the place of wgpu's handler, which panics at errors that it does not know (30.0 knows
@@ -158,7 +168,7 @@ mod gpu {
         let told = property(error, "message").as_string().unwrap_or_default();
         let fault = match tag(error).as_str() {
             "GPUOutOfMemoryError" => {
-                Error::OutOfMemory("the GPU has no memory left; use a smaller size, or fewer images at once".into())
+                Error::DeviceMemory("the GPU has no memory left; use a smaller size, or fewer images at once".into())
             }
             _ => Error::Internal(format!("the GPU's driver says: {}", told.trim())),
         };

@@ -7,11 +7,14 @@ use crate::Error;
 
 impl From<Error> for JsValue {
     /// A JavaScript `Error` whose `message` is the error's sentence and whose `code` is its
-    /// [`code`](Error::code).
+    /// [`code`](Error::code), with `endsDevice` where a GPU is of no further use.
     fn from(error: Error) -> Self {
         let exception = js_sys::Error::new(&error.to_string());
         // A fresh object takes any property.
         let _ = js_sys::Reflect::set(&exception, &"code".into(), &error.code().into());
+        if error.ends_device() {
+            let _ = js_sys::Reflect::set(&exception, &"endsDevice".into(), &true.into());
+        }
         exception.into()
     }
 }

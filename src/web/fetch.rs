@@ -2,7 +2,7 @@
 
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
-use web_sys::{Blob, BlobPropertyBag, Request, Response};
+use web_sys::{AbortController, AbortSignal, Blob, BlobPropertyBag, Request, Response};
 
 use super::cache::{Store, Validators};
 use super::digest::sha256;
@@ -19,6 +19,9 @@ pub const MAX_CHECKPOINT: u64 = limits::FILE as u64;
 pub const MAX_PICTURE: u64 = 512 << 20;
 /// The status of the answer to a condition that still holds.
 const NOT_MODIFIED: u16 = 304;
+/// How long a server may take to say whether what is kept is still current. pkg/src/mirrors.ts gives an address up after ten
+/// seconds without a byte.
+const PATIENCE_MS: u32 = 3000;
 /// Progress is told at the start, at the end, and once for so many bytes in between.
 const PROGRESS_STEP: u64 = 256 << 10;
 
@@ -185,13 +188,26 @@ async fn another(url: &str, kept: &Validators, signal: &Signal) -> Result<Option
     // To another's server it is a question like any other, whose answer is left unread if the version is the same.
     let condition = if is_own(url) { kept.condition() } else { None };
     let answer = condition.as_ref().map_or(Answer::Current, Answer::If);
-    let request = request(url, answer, signal, Error::CheckpointUnreachable)?;
-    let answer = match send(&request, signal, Error::CheckpointUnreachable).await {
-        Ok(answer) => answer,
-        Err(Error::Aborted) => return Err(Error::Aborted),
-        Err(error) => {
+    // A signal of its own: the question is given up without the load.
+    let question = AbortController::new().map_err(|exception| Error::Internal(text(&exception)))?;
+    let asked = Signal::new(Some(question.signal()));
+    let patience = Signal::new(Some(AbortSignal::timeout_with_u32(PATIENCE_MS)));
+    let request = request(url, answer, &asked, Error::CheckpointUnreachable)?;
+    let sent = patience.race(send(&request, &asked, Error::CheckpointUnreachable));
+    let answer = match signal.race(sent).await {
+        Ok(Ok(Ok(answer))) => answer,
+        Ok(Ok(Err(error))) => {
             log::warn!("{error}. The version that was kept is used");
             return Ok(None);
+        }
+        Ok(Err(_)) => {
+            question.abort();
+            log::warn!("{url} gave no answer for {PATIENCE_MS} ms. The version that was kept is used");
+            return Ok(None);
+        }
+        Err(aborted) => {
+            question.abort();
+            return Err(aborted);
         }
     };
     let is_same = answer.status() == NOT_MODIFIED || kept.agree(&Validators::of(&answer));

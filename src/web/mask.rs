@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
-use js_sys::{Array, Float32Array, Object, Promise, Reflect, Uint8Array, Uint16Array, Uint32Array};
+use js_sys::{Array, Float32Array, Object, Promise, Reflect, Uint8Array, Uint8ClampedArray, Uint16Array, Uint32Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
 use super::device::checked;
 use super::encoded::Encoded;
-use crate::export::{Ring, Rle, label_map, polygons, rgba};
+use super::js::pixels;
+use crate::export::{Ring, Rle, label_spans, polygons};
 use crate::segment;
 
 /// One mask.
@@ -85,8 +86,14 @@ impl Mask {
     }
 
     /// The pixels, white where the mask is and transparent elsewhere.
-    pub fn rgba(&self) -> js_sys::Uint8ClampedArray {
-        js_sys::Uint8ClampedArray::from(&rgba(&self.mask.runs)[..])
+    ///
+    /// # Errors
+    /// `out_of_memory`
+    pub fn rgba(&self) -> Result<Uint8ClampedArray, JsValue> {
+        let runs = &self.mask.runs;
+        let rgba: Uint8ClampedArray = pixels("Uint8ClampedArray", (runs.width(), runs.height()), 4)?;
+        runs.spans().for_each(|span| drop(rgba.fill(255, 4 * span.start as u32, 4 * span.end as u32)));
+        Ok(rgba)
     }
 
     /// COCO's compressed run-length encoding, `{ size: [height, width], counts }`.
@@ -142,9 +149,15 @@ impl Layers {
 
     /// For each pixel the number of its mask, from 1 in the order in which they were added, or 0; the smallest where
     /// several overlap. Row-major.
+    ///
+    /// # Errors
+    /// `out_of_memory`; `option_invalid` for more than 65 535 masks.
     pub fn labels(&self) -> Result<Uint16Array, JsValue> {
         let (width, height) = self.encoded.embedding.frame().original;
-        Ok(Uint16Array::from(&label_map(width, height, &self.masks)?[..]))
+        let spans = label_spans(width, height, &self.masks)?;
+        let labels: Uint16Array = pixels("Uint16Array", (width, height), 1)?;
+        spans.for_each(|(span, number)| drop(labels.fill(number, span.start as u32, span.end as u32)));
+        Ok(labels)
     }
 
     /// A PNG, of a kind as [`Encoded::png`] has them.

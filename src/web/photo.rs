@@ -7,18 +7,9 @@ use std::ops::Range;
 use js_sys::{Function, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use super::js::property;
+use super::js::{pixels, property};
+use crate::Result;
 use crate::image::{Photo, check_size};
-use crate::{Error, Result};
-
-#[wasm_bindgen]
-extern "C" {
-    /// js-sys's panics where there is no memory.
-    #[wasm_bindgen(js_name = Uint8Array)]
-    type Bytes;
-    #[wasm_bindgen(catch, constructor, js_class = "Uint8Array")]
-    fn new(length: u32) -> std::result::Result<Bytes, JsValue>;
-}
 
 /// A photo in an array of JavaScript's, which is given back when this is dropped.
 pub struct JsPhoto {
@@ -35,9 +26,7 @@ impl JsPhoto {
     /// As [`check_size`]; [`Error::OutOfMemory`].
     pub fn new(width: u32, height: u32) -> Result<Self> {
         check_size(width, height)?;
-        let rgb = Bytes::new(width * height * 3)
-            .map_err(|_| Error::OutOfMemory(format!("no room for a picture of {width}×{height}")))?;
-        Ok(Self { width, height, rgb: rgb.unchecked_into() })
+        Ok(Self { width, height, rgb: pixels("Uint8Array", (width, height), 3)? })
     }
 
     /// Replaces the pixels from this place along the rows on, which are within the photo.

@@ -150,6 +150,7 @@ async fn what_is_kept_is_used_where_the_server_does_not_answer() {
         "new Response('busy', { status: 503 })",
         "new Response('gone', { status: 404 })",
         "new Response(null, { status: 304 })",
+        "new Promise(() => {})",
     ] {
         answer(silence);
         assert_eq!(load(&Options::default()).await, Ok(vec![1, 2, 3]), "{silence}");

@@ -41,7 +41,9 @@ async function keep(names: readonly string[]): Promise<void> {
   const cache = await caches.open(NAME);
   const missing: string[] = [];
   for (const name of names) if ((await cache.match(name)) === undefined) missing.push(name);
-  await cache.addAll(missing);
+  // What a name without a hash stands for may be another version's in the browser's own cache.
+  const requests = missing.map((name) => new Request(name, { cache: name === "./" || CHANGING.has(new URL(name, self.location.href).href) ? "reload" : "default" }));
+  await cache.addAll(requests);
 }
 
 async function forgetOld(): Promise<void> {

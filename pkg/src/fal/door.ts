@@ -85,7 +85,10 @@ export class Door {
     checkNames<FalSettings>(changes, SETTINGS, "the settings");
     const reload = ["weights", "sha256", "model", "cache", "worker", "workers", "assets", "device"] as const;
     const differs = reload.some((name) => name in changes && changes[name] !== this.#settings[name]);
-    this.#settings = { ...this.#settings, ...changes };
+    // A hash is of the file that it was named with.
+    const { sha256, ...others } = this.#settings;
+    const kept = differs && "weights" in changes && changes.weights !== others.weights ? others : this.#settings;
+    this.#settings = { ...kept, ...changes };
     if (differs) this.#engine.reset();
     if (changes.fallback && changes.fallback.credentials !== undefined && typeof document !== "undefined") {
       console.warn("A fal key in a page can be read by everyone who opens it. Use a proxy in production.");

@@ -1,8 +1,8 @@
 import type { LoadOptions } from "../calls.js";
 import { chooseDevice, type DeviceChoice, type DeviceKind } from "../device.js";
-import { aborted } from "../errors.js";
 import { defined } from "../options.js";
 import { TinySam } from "../sam.js";
+import { orAborted } from "../signals.js";
 import type { EngineAnswer, LocalEndpoint } from "./endpoint.js";
 
 /** What the engine of fal's door is loaded with. */
@@ -135,13 +135,4 @@ export class Engine implements LocalEndpoint {
     if (this.#busy > 0 || this.#loaded === undefined || idle === Infinity) return;
     this.#sleep = setTimeout(() => this.#busy === 0 && this.release(), Math.min(idle * 1000, 2 ** 31 - 1));
   }
-}
-
-/** A model that loads is shared: who aborts stops waiting, and nothing more. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(aborted(signal));
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
 }

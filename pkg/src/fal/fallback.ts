@@ -1,5 +1,6 @@
 import type { QueueStatus } from "@fal-ai/client";
 import { OF_THE_GPU, type DeviceChoice, type DeviceKind } from "../device.js";
+import type { TinySamError } from "../errors.js";
 import type { Backend, LocalEndpoint, LogLine, TinySamOutput } from "./endpoint.js";
 import { engineError } from "./failures.js";
 import { described, pictureOf } from "./picture.js";
@@ -105,7 +106,7 @@ export async function serve(work: Work, local: LocalEndpoint, routing: Routing):
       reason = text(error);
       if (TRY_AGAIN.includes(code(error)) && ++losses < 2) {
         work.log("WARN", `${reason}; trying again`);
-      } else if (way === undefined && device === "auto" && kind === "webgpu" && OF_THE_GPU.has(code(error))) {
+      } else if (way === undefined && device === "auto" && kind === "webgpu" && leavesGpu(error)) {
         [kind, reason, losses] = ["cpu", onCpuAfter(reason), 0];
         local.leaveGpu(reason);
       } else {
@@ -199,6 +200,11 @@ function onCpuAfter(reason: string): string {
 
 function named(device: string): device is DeviceKind {
   return device === "webgpu" || device === "cpu";
+}
+
+/** Whether the CPU may do what the GPU could not. What its engine survives, for want of other memory than the GPU's, it may not. */
+function leavesGpu(error: unknown): boolean {
+  return OF_THE_GPU.has(code(error)) && (code(error) !== "out_of_memory" || (error as TinySamError).endsDevice === true);
 }
 
 /** The stable name of an error of the engine's. */

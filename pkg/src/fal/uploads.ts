@@ -70,10 +70,13 @@ async function upload(published: Published, way: Way, lifecycle: string | undefi
   return address;
 }
 
+/** Seconds for which fal keeps a file of which nothing is said, as far as can be known: accounts have a term of their own. */
+const LEAST_KEPT = 3600;
+
 /** Milliseconds for which an address is used again: half of what fal keeps the file. */
 function halfLife(lifecycle: string | undefined): number {
-  const { expiration_duration_seconds: seconds } = JSON.parse(lifecycle ?? "{}") as { expiration_duration_seconds?: number };
-  return seconds === undefined ? Infinity : seconds * 500;
+  const { expiration_duration_seconds: seconds = LEAST_KEPT } = JSON.parse(lifecycle ?? "{}") as { expiration_duration_seconds?: number };
+  return seconds * 500;
 }
 
 /** A file that only this page can fetch. */

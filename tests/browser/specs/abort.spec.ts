@@ -135,3 +135,18 @@ test("newest wins: waiting prompts of a pointer are superseded", async ({ app })
   });
   expect(outcomes).toEqual(["mask of 1", "superseded", "superseded", "mask of 1"]);
 });
+
+test("an element that loads for ever is let go, and others are served", async ({ app }) => {
+  const page = await app.open();
+  const outcome = await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    const stuck = document.createElement("img");
+    stuck.decode = () => new Promise(() => undefined);
+    const stop = new AbortController();
+    const waiting = sam.embed(stuck, { signal: stop.signal }).then(() => "done", (error) => error.code as string);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    stop.abort();
+    return [await waiting, (await sam.embed("/photos/coffee.png")).width];
+  });
+  expect(outcome).toEqual(["aborted", 600]);
+});

@@ -73,3 +73,35 @@ test("a trap in the middle of a call is a crash", async ({ app, errors }) => {
   });
   expect(outcome).toEqual(["crashed", 600]);
 });
+
+test("on the page's own thread, too, nothing waits for ever, and what cannot go on says so", async ({ app, errors }) => {
+  errors.expectError(/unreachable/);
+  const page = await app.open();
+  const outcome = await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64, worker: false });
+    const told = (promise: Promise<unknown>) => promise.then(() => "done", ({ code, message }) => `${code}: ${message}`);
+    await sam.embed("/photos/coffee.png");
+    Object.defineProperty(OffscreenCanvasRenderingContext2D.prototype, "imageSmoothingEnabled", {
+      set: () => {
+        throw new WebAssembly.RuntimeError("unreachable, in tinysam");
+      },
+    });
+    return [await told(sam.embed("/photos/coffee.png")), await told(sam.embed("/photos/coffee.png"))];
+  });
+  expect(outcome).toEqual([expect.stringMatching(/^crashed: the engine crashed/), expect.stringMatching(/^crashed: .*reload the page/)]);
+});
+
+test("on the page's own thread a model can be freed in the middle of a call", async ({ app }) => {
+  const page = await app.open();
+  const outcome = await page.evaluate(async () => {
+    const load = () => tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 256, worker: false });
+    const sam = await load();
+    const call = sam.embed("/photos/coffee.png").then(() => "done", (error) => error.code as string);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    sam.free();
+    const freed = await call;
+    const image = await (await load()).embed("/photos/coffee.png");
+    return [freed, image.width];
+  });
+  expect(outcome).toEqual(["released", 600]);
+});

@@ -41,6 +41,17 @@ test("however many workers, every bit is the same", async ({ app }) => {
   expect(requests.filter((path) => path.endsWith(".wasm"))).toHaveLength(3);
 });
 
+test("an address that serves something else costs no worker", async ({ app }) => {
+  const page = await app.open();
+  const seen = await page.evaluate(async () => {
+    const weights = ["/photos/coffee.png", "/models/formula.safetensors"];
+    const sam = await tinysam.TinySam.load({ weights, device: "cpu", size: 256, workers: 2 });
+    const image = await sam.embed("/photos/coffee.png");
+    return { workers: sam.device.workers, width: image.width };
+  });
+  expect(seen).toEqual({ workers: 2, width: 600 });
+});
+
 test("as many workers as the machine is good for, unless the application says it", async ({ app }) => {
   const page = await app.open();
   const seen = await page.evaluate(async () => {

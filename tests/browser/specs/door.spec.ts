@@ -113,6 +113,8 @@ test("names that mean nothing are told", async ({ app }) => {
       segment: await attempt(() => image.segment({ points: [[1, 1]] }, odd({ latets: true }))),
       refine: await attempt(() => mask!.refine(odd({ points: [[1, 1]], label: [1] }))),
       everything: await attempt(() => image.everything(odd({ points_per_side: 8 }))),
+      count: await attempt(() => image.everything({ minMaskRegionArea: 60.7 }).masks),
+      text: await attempt(() => image.everything({ pointsPerSide: "32" as never }).masks),
       configure: await attempt(() => tinysam.configure(odd({ fallbak: false }))),
       null: await attempt(() => tinysam.TinySam.load(null as never)),
       undefined: await attempt(() => image.segment({ points: [[1, 1]], box: undefined } as never, undefined)),
@@ -123,6 +125,8 @@ test("names that mean nothing are told", async ({ app }) => {
   expect(refine).toMatch(/^prompt_invalid: a refinement has no "label"; there is points, labels, multimask/);
   for (const [name, words] of Object.entries(refused)) expect(words, name).toMatch(/^option_invalid: /);
   expect(said.load).toContain('no "wieghts"; there is weights, sha256');
+  expect(said.count).toContain("minMaskRegionArea: invalid type: floating point `60.7`, expected a whole number from 0 on");
+  expect(said.text).toContain('pointsPerSide: invalid type: string "32", expected a whole number from 0 on');
   expect(said.everything).toContain('no "points_per_side"; there is signal, onProgress, pointsPerSide');
 });
 

@@ -31,6 +31,9 @@ test("errors have codes, and sentences", async ({ app, errors }) => {
     await note("not a source", sam.embed(42 as never));
     await note("an empty canvas", sam.embed(Object.assign(document.createElement("canvas"), { width: 0 })));
     await note("a broken element", sam.embed(Object.assign(new Image(), { src: "data:image/png,none" })));
+    const frame = new VideoFrame(await createImageBitmap(photo), { timestamp: 0 });
+    frame.close();
+    await note("a closed frame", sam.embed(frame));
     await note("no video yet", sam.embed(document.createElement("video")));
     await note("a huge canvas", sam.embed(Object.assign(document.createElement("canvas"), { width: 17_000, height: 1 })));
     // The same server under another name is another origin, which has not allowed reading.
@@ -77,6 +80,7 @@ test("errors have codes, and sentences", async ({ app, errors }) => {
     "not a source": "image_invalid",
     "an empty canvas": "image_invalid",
     "a broken element": "image_invalid",
+    "a closed frame": "image_invalid",
     "no video yet": "image_invalid",
     "a huge canvas": "image_too_large",
     "another origin's URL": "image_unreachable",

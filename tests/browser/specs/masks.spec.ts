@@ -103,6 +103,8 @@ test("every source of pixels gives the same mask, and keeps what is the caller's
     const bitmap = await createImageBitmap(blob);
     const element = Object.assign(new Image(), { src: "/photos/coffee.png" });
     await element.decode();
+    // It is shown, and its browser declines to decode it all the same.
+    const shown = Object.assign(new Image(), { src: "/photos/coffee.png", decode: () => Promise.reject(new DOMException("", "EncodingError")) });
     const canvas = Object.assign(document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
     const context = canvas.getContext("2d")!;
     context.drawImage(bitmap, 0, 0);
@@ -116,6 +118,7 @@ test("every source of pixels gives the same mask, and keeps what is the caller's
       file: new File([blob], "coffee.png"),
       bitmap,
       element,
+      shown,
       canvas,
       offscreen,
       pixels,

@@ -82,7 +82,7 @@ test("nor by the page", async ({ page, address }) => {
   await clickPhoto(page, 0.45, 0.45);
   await expect(score(page)).toHaveText(/^[01]\.\d{3}$/);
   await everything(page);
-  await expect(page.locator("#status")).toContainText(/masks/, { timeout: 60_000 });
+  await expect(page.locator("#announce")).toHaveText(/^\d+ masks? found\.$/, { timeout: 60_000 });
   await expect(page.locator("#error")).toBeHidden();
 });
 

@@ -34,6 +34,9 @@ test("the files lie beside the script; in Vite's cache, where the package was", 
     "http://h/.vite/deps/tinysam.js": "http://h/node_modules/tinysam/dist/",
     "http://h/@fs/home/a/node_modules/.vite/deps/tinysam.js": "http://h/@fs/home/a/node_modules/tinysam/dist/",
     "http://h/assets/deps/tinysam.js": "http://h/assets/deps/",
+    "https://cdn.jsdelivr.net/npm/tinysam@1.0.0/+esm": "https://cdn.jsdelivr.net/npm/tinysam@1.0.0/dist/",
+    "https://cdn.jsdelivr.net/npm/tinysam/+esm": "https://cdn.jsdelivr.net/npm/tinysam/dist/",
+    "https://cdn.jsdelivr.net/npm/tinysam@1.0.0/dist/index.js": "https://cdn.jsdelivr.net/npm/tinysam@1.0.0/dist/",
     "http://h/node_modules/tinysam/dist/index.js": "http://h/node_modules/tinysam/dist/",
     "http://h/node_modules/deps/lib/index.js": "http://h/node_modules/deps/lib/",
   };
@@ -63,6 +66,7 @@ test("a bundle without an address says what to do", async () => {
 
 test("each tool is told in its own words", async () => {
   expect((await at("http://h/cache/deps/tinysam.js?v=1")).howToServe("cpu")).toContain('optimizeDeps: { exclude: ["tinysam"] }');
+  expect((await at("https://esm.sh/tinysam@1.0.0/es2022/tinysam.mjs")).howToServe("cpu")).toContain("/+esm");
   const { howToServe } = await at("http://h/main.js");
   expect(howToServe("cpu")).toMatch(/^copy node_modules\/tinysam\/dist\/.*`assets: "\/tinysam\/"`$/);
   expect(howToServe("cpu", "/a/")).toMatch(/folder that `assets` names/);
