@@ -93,6 +93,7 @@ impl Error {
     }
 
     /// Whether a GPU that failed with this is of no further use.
+    #[cfg(target_family = "wasm")]
     pub(crate) fn ends_device(&self) -> bool {
         matches!(self, Error::DeviceLost(_) | Error::DeviceMemory(_) | Error::Internal(_))
     }

@@ -57,13 +57,13 @@ export class Server {
   /** Frees all that is held, once the calls that still run have heard that they shall stop: they borrow it. */
   close(): void {
     this.#closed = true;
+    // Nothing of an instance that trapped may be called again, and an abort is one.
+    if (this.#crashed) return;
     for (const controller of this.#running.values()) controller.abort();
     if (this.#running.size === 0) this.#free();
   }
 
   #free(): void {
-    // Nothing of an instance that trapped may be called again.
-    if (this.#crashed) return;
     for (const mask of this.#masks.values()) mask.free();
     this.#masks.clear();
     for (const id of [...this.#embeddings.keys()]) this.#freeEmbedding(id);
@@ -90,7 +90,7 @@ export class Server {
       else this.#send({ id, error: toWire(error) });
     } finally {
       this.#running.delete(id);
-      if (this.#closed && this.#running.size === 0) this.#free();
+      if (this.#closed && !this.#crashed && this.#running.size === 0) this.#free();
     }
   }
 

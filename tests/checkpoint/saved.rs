@@ -3,6 +3,7 @@
 
 use safetensors::Dtype;
 use tinysam::checkpoint::Checkpoint;
+use tinysam::checkpoint::limits;
 use tinysam::checkpoint::manifest::{self, Key};
 
 use crate::assert_says;
