@@ -268,3 +268,26 @@ test("frameworks keep the handles as they are", async ({ app }) => {
   });
   expect(kinds).toEqual(["[object TinySam]", "[object SamImage]", "[object Mask]", "[object Everything]"]);
 });
+
+test("both doors share an engine on the CPU, and a hash is of the weights that it was named with", async ({ app }) => {
+  const page = await app.open();
+  const open = () => page.workers().length;
+  await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    Object.assign(globalThis, { sam });
+  });
+  const before = open();
+  const served = await page.evaluate(async () => {
+    const first = await tinysam.configure({ weights: "/models/formula.safetensors", fallback: false }).preload();
+    return [first, (globalThis as never as { sam: import("tinysam").TinySam }).sam.checkpointSha256] as const;
+  });
+  expect(served[0]).toBe("cpu");
+  expect(open()).toBe(before);
+  const after = await page.evaluate(async (sha256) => {
+    const { sam } = globalThis as never as { sam: import("tinysam").TinySam };
+    await tinysam.configure({ sha256: "00".repeat(32) }).preload().catch((error) => error);
+    const told = await tinysam.configure({ weights: new URL("/models/formula.safetensors", location.href) }).preload();
+    return [told, sam.checkpointSha256 === sha256];
+  }, served[1]);
+  expect(after).toEqual(["cpu", true]);
+});
