@@ -3,7 +3,8 @@
 //!
 //! A name is taken for a wrapper's where all tensors of a dict have it before theirs: the network's own names begin in
 //! three ways, so that nothing of them is lost. That is `module.` (DataParallel), `_orig_mod.` (torch.compile),
-//! `model.`, `sam.`, or any other. A count of the script's own may stand beside. Of several dicts the first in which every tensor is accounted for is the network.
+//! `model.`, `sam.`, or any other. A count of the script's own may stand beside. Of several dicts the first in which
+//! every tensor is accounted for is the network.
 
 use std::iter;
 

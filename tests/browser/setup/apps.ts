@@ -12,13 +12,18 @@ const ROOT = dirname(dirname(HERE));
 /** The oldest TypeScript that the package is for. */
 const OLDEST = "5.0.4";
 /** Types of the package are checked as in an application that skips nothing. */
-const TYPES = ["--noEmit", "--strict", "--target", "ES2022", "--lib", "ES2022,DOM,DOM.Iterable"];
+const TYPES = ["--noEmit", "--strict", "--target", "ES2022", "--lib"];
+/** By what they run in: the platform, and the files. */
+const SCOPES = [
+  ["ES2022,DOM,DOM.Iterable", "main.ts", "types.ts"],
+  ["ES2022,WebWorker", "worker-types.ts"],
+];
 
 /** Packs and installs the package, and builds it into an application with each bundler and with none. */
 export async function buildApps(folder: string) {
   const app = join(folder, "app");
   const installed = install(folder, app);
-  for (const name of ["main.ts", "types.ts", "index.html", "checks.ts", "pictures.ts", "checks.html"]) copyFileSync(join(HERE, "apps", name), join(app, name));
+  for (const name of ["main.ts", "types.ts", "worker-types.ts", "index.html", "checks.ts", "pictures.ts", "checks.html"]) copyFileSync(join(HERE, "apps", name), join(app, name));
   checkTypes(app);
 
   const vite = join(folder, "vite");
@@ -81,7 +86,9 @@ function checkTypes(app: string): void {
 
   function compile(from: string, ways: string[][]): void {
     const bin = join(dirname(createRequire(from).resolve("typescript/package.json")), "bin/tsc");
-    for (const way of ways) execFileSync(process.execPath, [bin, ...TYPES, ...way, "main.ts", "types.ts"], { cwd: app, stdio: "inherit" });
+    for (const way of ways) {
+      for (const [platform = "", ...files] of SCOPES) execFileSync(process.execPath, [bin, ...TYPES, platform, ...way, ...files], { cwd: app, stdio: "inherit" });
+    }
   }
 }
 
