@@ -69,13 +69,22 @@ fn vectorised<R>(body: impl FnOnce() -> R) -> R {
 
 /// Calls `body(index, chunk)` for every chunk of `size` elements, on all cores where there are threads.
 fn for_chunks(out: &mut [f32], size: usize, body: impl Fn(usize, &mut [f32]) + Sync) {
+    for_chunks_with(out, size, |_: &mut (), i, chunk| body(i, chunk));
+}
+
+/// The same, with a scratch that each thread goes on using: what a chunk needs between its steps is neither allocated nor
+/// cleared for every one.
+fn for_chunks_with<S: Default>(out: &mut [f32], size: usize, body: impl Fn(&mut S, usize, &mut [f32]) + Sync) {
     #[cfg(not(target_family = "wasm"))]
     {
         use rayon::prelude::*;
-        out.par_chunks_mut(size).enumerate().for_each(|(i, chunk)| body(i, chunk));
+        out.par_chunks_mut(size).enumerate().for_each_init(S::default, |scratch, (i, chunk)| body(scratch, i, chunk));
     }
     #[cfg(target_family = "wasm")]
-    out.chunks_mut(size).enumerate().for_each(|(i, chunk)| body(i, chunk));
+    {
+        let mut scratch = S::default();
+        out.chunks_mut(size).enumerate().for_each(|(i, chunk)| body(&mut scratch, i, chunk));
+    }
 }
 
 /// `activation(rows + bias + residual)`, in place.

@@ -97,6 +97,47 @@ fn conv3x3_at_both_strides() {
     }
 }
 
+/// What a photo that is no square leaves of a map: from some row on all are alike, but for the map's edges. Rows that are
+/// copied are those that would have been computed, wherever a run of them begins and ends.
+#[test]
+fn rows_that_are_copied_are_those_computed() {
+    let (h, w, c) = (80, 5, 8);
+    for (first, end) in [(0, h), (0, 3), (1, 4), (7, 12), (60, h), (h - 2, h)] {
+        let mut rows = values(numbers(1, [h, w, c]));
+        for row in first + 1..end {
+            rows.copy_within(first * w * c..(first + 1) * w * c, row * w * c);
+        }
+        let x = Tensor::<3>::from_data(TensorData::new(rows, [h, w, c]), &Device::flex());
+        let conv = Conv3x3 { weight: numbers(2, [9 * c, 6]), bias: numbers(3, [6]) };
+        for stride in [1, 2] {
+            let block = Bottleneck {
+                expand: linear_layer(4, c, 24),
+                depthwise: depthwise_layer(6, 24),
+                project: linear_layer(8, 24, c),
+                stride,
+                residual: stride == 1,
+                biases: numbers(10, [24 + 24 + c]),
+            };
+            let of = |x: &Tensor<3>| {
+                (cpu::conv3x3(x.clone(), &conv, stride, Activation::Gelu), cpu::bottleneck(x.clone(), &block))
+            };
+            let (convolved, blocked) = of(&x);
+            assert_close(convolved.clone(), portable::conv3x3(x.clone(), &conv, stride, Activation::Gelu));
+            assert_close(blocked.clone(), portable::bottleneck(x.clone(), &block));
+            // Of a map in which nothing repeats, a row has the same numbers: here three rows around each one.
+            for y in 1..h.div_ceil(stride) - 1 {
+                let around = x.clone().slice([y * stride - 1..y * stride + 2, 0..w, 0..c]);
+                let haloed = || Haloed { rows: around.clone(), above: 1, below: 1 };
+                let row = |all: &Tensor<3>| values(all.clone().slice_dim(0, y..y + 1));
+                let (alone, block_alone) =
+                    (cpu::conv3x3(haloed(), &conv, stride, Activation::Gelu), cpu::bottleneck(haloed(), &block));
+                assert!(row(&convolved) == values(alone), "row {y}, {first}..{end}, stride {stride}");
+                assert!(row(&blocked) == values(block_alone), "row {y} of a block, {first}..{end}, stride {stride}");
+            }
+        }
+    }
+}
+
 #[test]
 fn depthwise3x3_of_any_side() {
     for (h, w, channels) in [(1, 1, 1), (2, 9, 16), (16, 5, 33)] {

@@ -16,7 +16,7 @@ use super::super::decoder::Settle;
 use super::attention::exponentials;
 use super::linear::Normal;
 use super::math::exp_all;
-use super::{Activation, Factor, Floats, Matrix, finish, for_chunks, product, tensor, vectorised};
+use super::{Activation, Factor, Floats, Matrix, finish, for_chunks, for_chunks_with, product, tensor, vectorised};
 
 /// Cells at a time. In WebAssembly what is made of them fits the second-level cache; `gemm` lays out both factors of each
 /// product anew, which more cells make worth while.
@@ -240,12 +240,12 @@ pub fn look_back(
             product([tokens, channels, depth], values, channels, false, a, b, 1.0);
         }
         let values = Factor::new(Matrix::rows(&values, channels), [heads * tokens, channels], cells);
-        for_chunks(out, CELLS * channels, |chunk, out| {
+        for_chunks_with(out, CELLS * channels, |weights: &mut Vec<f32>, chunk, out| {
             let (first, count) = (chunk * CELLS, out.len() / channels);
-            let mut weights = vec![0.0; heads * tokens * count];
-            scores.of(first..first + count, &mut weights, count);
+            weights.resize(heads * tokens * count, 0.0);
+            scores.of(first..first + count, weights, count);
             vectorised(|| weights.chunks_exact_mut(tokens * count).for_each(|head| softmax_columns(head, count)));
-            values.product(count, out, Matrix::rows(&weights, count).transposed());
+            values.product(count, out, Matrix::rows(weights, count).transposed());
             let x = &x[first * channels..][..out.len()];
             vectorised(|| {
                 finish(out, &bias, Some(x), Activation::None);

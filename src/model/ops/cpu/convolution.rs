@@ -6,6 +6,24 @@ use super::super::super::bands::Haloed;
 use super::super::{Activation, Bottleneck, Conv3x3, Depthwise3x3};
 use super::{Factor, Floats, Matrix, activate, finish, for_chunks, tensor, vectorised};
 
+/// Rows of a map that are the row above them. A photo that is no square is padded, and of a part of the map in which all rows
+/// are alike one is computed and the rest copied: to the last bit the same, as a row's numbers do not depend on its place.
+struct Repeats(Vec<bool>);
+
+impl Repeats {
+    /// Of a map whose rows have `width` numbers.
+    fn of(x: &[f32], width: usize) -> Self {
+        let rows = x.chunks_exact(width);
+        Repeats(std::iter::once(false).chain(rows.clone().zip(rows.skip(1)).map(|(above, row)| above == row)).collect())
+    }
+
+    /// Whether a 3×3 convolution gives for the row at `centre` what it gave for the one `stride` rows above: all that either
+    /// sees is there, and alike.
+    fn around(&self, centre: usize, stride: usize) -> bool {
+        centre > stride && self.0.get(centre - stride..centre + 2).is_some_and(|rows| rows.iter().all(|same| *same))
+    }
+}
+
 pub fn conv3x3(x: impl Into<Haloed>, conv: &Conv3x3, stride: usize, activation: Activation) -> Tensor<3> {
     let Haloed { rows: x, above, below } = x.into();
     let [h, w, c] = x.dims();
@@ -14,7 +32,12 @@ pub fn conv3x3(x: impl Into<Haloed>, conv: &Conv3x3, stride: usize, activation: 
     let (x, weight, bias) = (Floats::of(&x), Floats::of(&conv.weight), Floats::of(&conv.bias));
     let factor = Factor::new(Matrix::rows(&weight, n), [9 * c, n], out_h * out_w);
     let mut out = vec![0.0; out_h * out_w * n];
+    let repeats = Repeats::of(&x, w * c);
+    let repeated = |y: usize| y > 0 && repeats.around(above + y * stride, stride);
     for_chunks(&mut out, out_w * n, |y, out| {
+        if repeated(y) {
+            return;
+        }
         // The nine neighbours of each pixel of this row, side by side: [out_w, 9·c].
         let mut patches = vec![0.0; out_w * 9 * c];
         for ky in 0..3 {
@@ -30,6 +53,9 @@ pub fn conv3x3(x: impl Into<Haloed>, conv: &Conv3x3, stride: usize, activation: 
         factor.product(out_w, out, Matrix::rows(&patches, 9 * c));
         vectorised(|| finish(out, &bias, None, activation));
     });
+    for y in (1..out_h).filter(|y| repeated(*y)) {
+        out.copy_within((y - 1) * out_w * n..y * out_w * n, y * out_w * n);
+    }
     tensor(out, [out_h, out_w, n])
 }
 
@@ -111,6 +137,7 @@ pub fn bottleneck(x: impl Into<Haloed>, block: &Bottleneck) -> Tensor<3> {
     let expand = Factor::new(Matrix::rows(&w1, wide), [c, wide], h * w);
     let project = Factor::new(Matrix::rows(&w3, n), [wide, n], out_h * out_w);
 
+    let repeats = Repeats::of(&x, w * c);
     let height = if cfg!(target_family = "wasm") { out_h } else { BAND };
     let mut out = vec![0.0; out_h * out_w * n];
     for_chunks(&mut out, height * out_w * n, |band, out| {
@@ -118,8 +145,13 @@ pub fn bottleneck(x: impl Into<Haloed>, block: &Bottleneck) -> Tensor<3> {
         let mut ring = vec![0.0; 3 * w * wide];
         let mut middle = vec![0.0; out_w * wide];
         let mut expanded = 0; // rows of input below this one are in the ring, or have left it
-        for (i, out) in out.chunks_exact_mut(out_w * n).enumerate() {
+        for i in 0..out.len() / (out_w * n) {
             let centre = above + (band * height + i) * stride;
+            if i > 0 && repeats.around(centre, stride) {
+                out.copy_within((i - 1) * out_w * n..i * out_w * n, i * out_w * n);
+                continue;
+            }
+            let out = &mut out[i * out_w * n..][..out_w * n];
             let wanted = centre.saturating_sub(1)..(centre + 2).min(h);
             for source in wanted.start.max(expanded)..wanted.end {
                 let row = &mut ring[source % 3 * w * wide..][..w * wide];

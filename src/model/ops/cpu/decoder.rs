@@ -7,7 +7,9 @@ use super::super::Linear;
 use super::super::decoder::{CellPositions, CellProjection, Heads, MASKS, Projected, Settle, TokenProjection, Upscale};
 use super::cells::{Looked, Looking, look, look_back, turned};
 use super::linear::Normal;
-use super::{Factor, Floats, Matrix, attention, finish, for_chunks, layer_norm, linear, product, tensor, vectorised};
+use super::{
+    Factor, Floats, Matrix, attention, finish, for_chunks_with, layer_norm, linear, product, tensor, vectorised,
+};
 
 fn project(x: Tensor<3>, by: &Linear) -> Tensor<3> {
     linear(x, by, Activation::None, None)
@@ -154,20 +156,20 @@ pub fn upscale(x: Tensor<3>, heads: Tensor<3>, by: &Upscale) -> Tensor<4> {
     let line = MASKS * 16 * grid;
     for (prompt, out) in out.chunks_exact_mut(grid * line).enumerate() {
         let of_masks = Matrix::rows(&heads[(prompt * rows + 1) * outputs..][..MASKS * outputs], outputs).transposed();
-        for_chunks(out, LINES * line, |chunk, out| {
+        for_chunks_with(out, LINES * line, |[finer, finest, masks]: &mut [Vec<f32>; 3], chunk, out| {
             let (first_cell, cells) = (prompt * cells + chunk * LINES * grid, out.len() / line * grid);
-            let mut finer = vec![0.0; cells * channels]; // [cells, 2, 2, C/4]
-            first.product(cells, &mut finer, Matrix::rows(&x[first_cell * channels..], channels));
+            finer.resize(cells * channels, 0.0); // [cells, 2, 2, C/4]
+            first.product(cells, finer, Matrix::rows(&x[first_cell * channels..], channels));
             vectorised(|| {
-                finish(&mut finer, &b1, None, Activation::None);
-                norm.normalise(&mut finer, Activation::Gelu);
+                finish(finer, &b1, None, Activation::None);
+                norm.normalise(finer, Activation::Gelu);
             });
-            let mut finest = vec![0.0; 16 * cells * outputs]; // [cells, 2, 2, 2, 2, C/8]
-            second.product(4 * cells, &mut finest, Matrix::rows(&finer, quarter));
-            vectorised(|| finish(&mut finest, &b2, None, Activation::Gelu));
-            let mut masks = vec![0.0; 16 * cells * MASKS]; // [cells, 2, 2, 2, 2, MASKS]
+            finest.resize(16 * cells * outputs, 0.0); // [cells, 2, 2, 2, 2, C/8]
+            second.product(4 * cells, finest, Matrix::rows(finer, quarter));
+            vectorised(|| finish(finest, &b2, None, Activation::Gelu));
+            masks.resize(16 * cells * MASKS, 0.0); // [cells, 2, 2, 2, 2, MASKS]
             let sizes = [16 * cells, MASKS, outputs];
-            product(sizes, &mut masks, MASKS, false, Matrix::rows(&finest, outputs), of_masks, 1.0);
+            product(sizes, masks, MASKS, false, Matrix::rows(finest, outputs), of_masks, 1.0);
             for (masks, out) in masks.chunks_exact(line).zip(out.chunks_exact_mut(line)) {
                 put_in_order(masks, out, grid);
             }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::super::{Activation, Linear, Norm};
-use super::{Factor, Floats, Matrix, TILE, activate, finish, for_chunks, sum, tensor, vectorised};
+use super::{Factor, Floats, Matrix, TILE, activate, finish, for_chunks, for_chunks_with, sum, tensor, vectorised};
 
 /// Rows of a tile at least: with fewer, the weights would be fetched from memory faster than they are used.
 const ROWS: usize = 64;
@@ -38,10 +38,10 @@ pub fn norm_linear(x: Tensor<3>, norm: &Norm, layer: &Linear, activation: Activa
     let factor = Factor::new(Matrix::rows(&weight, n), [k, n], b * l);
     let mut out = vec![0.0; b * l * n];
     let rows = (TILE / n).max(ROWS);
-    for_chunks(&mut out, rows * n, |i, out| {
+    for_chunks_with(&mut out, rows * n, |normal: &mut Vec<f32>, i, out| {
         let (first, m) = (i * rows, out.len() / n);
-        let normal = norm.of_rows(&x[first * k..][..m * k]);
-        factor.product(m, out, Matrix::rows(&normal, k));
+        norm.of_rows(&x[first * k..][..m * k], normal);
+        factor.product(m, out, Matrix::rows(normal, k));
         vectorised(|| finish(out, &bias, None, activation));
     });
     tensor(out, [b, l, n])
@@ -54,12 +54,13 @@ pub fn feed_forward(x: Tensor<3>, norm: &Norm, widen: &Linear, narrow: &Linear) 
     let widen = Factor::new(Matrix::rows(&w1, wide), [c, wide], x.len() / c);
     let narrow = Factor::new(Matrix::rows(&w2, c), [wide, c], x.len() / c);
     let mut out = vec![0.0; x.len()];
-    for_chunks(&mut out, ROWS * c, |i, out| {
+    for_chunks_with(&mut out, ROWS * c, |[normal, hidden]: &mut [Vec<f32>; 2], i, out| {
         let (x, m) = (&x[i * ROWS * c..][..out.len()], out.len() / c);
-        let mut hidden = vec![0.0; m * wide];
-        widen.product(m, &mut hidden, Matrix::rows(&norm.of_rows(x), c));
-        vectorised(|| finish(&mut hidden, &b1, None, Activation::Gelu));
-        narrow.product(m, out, Matrix::rows(&hidden, wide));
+        norm.of_rows(x, normal);
+        hidden.resize(m * wide, 0.0);
+        widen.product(m, hidden, Matrix::rows(normal, c));
+        vectorised(|| finish(hidden, &b1, None, Activation::Gelu));
+        narrow.product(m, out, Matrix::rows(hidden, wide));
         vectorised(|| finish(out, &b2, Some(x), Activation::None));
     });
     tensor(out, shape)
@@ -89,11 +90,11 @@ impl Normal {
         Normal { weight: Floats::of(&norm.weight), bias: Floats::of(&norm.bias), epsilon: norm.epsilon as f32 }
     }
 
-    /// `LayerNorm(rows)`.
-    fn of_rows(&self, rows: &[f32]) -> Vec<f32> {
-        let mut normal = rows.to_vec();
-        vectorised(|| self.normalise(&mut normal, Activation::None));
-        normal
+    /// `LayerNorm(rows)`, in the place of what `normal` holds.
+    fn of_rows(&self, rows: &[f32], normal: &mut Vec<f32>) {
+        normal.clear();
+        normal.extend_from_slice(rows);
+        vectorised(|| self.normalise(normal, Activation::None));
     }
 
     /// `activation(LayerNorm(rows))`, in place.
