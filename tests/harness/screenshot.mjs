@@ -15,7 +15,7 @@ const page = await browser.newPage();
 for (const [name, width, height] of [["screenshot.png", 1280, 780], ["public/card.jpg", 1200, 630]]) {
   await page.setViewportSize({ width, height });
   await page.goto("about:blank");
-  await page.goto(`${address}#photo=coffee.png&boxes=166,12,256,234&weights=./models/tinysam-photos.safetensors`);
+  await page.goto(`${address}#photo=coffee.png&boxes=171,17,258,289&weights=./models/tinysam-photos.safetensors`);
   await page.locator("#mask-facts").waitFor({ state: "visible", timeout: 120_000 });
   await page.screenshot({ path: fileURLToPath(new URL(`../../www/${name}`, import.meta.url)) });
 }
