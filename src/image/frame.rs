@@ -11,6 +11,9 @@ pub const SIDE_STEP: u32 = 64;
 /// The largest side at which the network can see a photo: it was trained at it.
 pub const MAX_MODEL_SIDE: u32 = 1024;
 
+/// Model pixels to a side of a cell of the embedding.
+const CELL: u32 = 16;
+
 /// The places of one photo: its original size, the part of it that the network sees, the size of that in the model's
 /// square, and the square's side. All pairs are (width, height).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,9 +79,16 @@ impl Frame {
         self.side / 4
     }
 
-    /// How many columns and rows of the low-res logits touch the photo; the others see padding alone.
-    pub fn low_res_extent(&self) -> (u32, u32) {
-        (self.resized.0.div_ceil(4), self.resized.1.div_ceil(4))
+    /// `[rows, columns]` of the decoder's cells, sixteen model pixels or four low-res logits to a side.
+    pub fn cells(&self) -> [usize; 2] {
+        [(self.side / CELL) as usize; 2]
+    }
+
+    /// How many `[rows, columns]` of those the photo's logits are blends of. Beyond them is padding, which no mask shows.
+    pub fn seen(&self) -> [usize; 2] {
+        // The last row's logit reaches half a low-res one, two model pixels, beyond its middle.
+        let cells = |length: u32| ((length + 1) / CELL + 1).min(self.side / CELL) as usize;
+        [cells(self.resized.1), cells(self.resized.0)]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Bitmap;
 use super::bitmap::Extent;
-use super::upscale::visit_rows;
+use super::upscale::{LowRes, visit_rows};
 use crate::image::Frame;
 
 /// Where logits are cut. The default is the paper's, without a confident area.
@@ -46,8 +46,8 @@ pub struct Survey {
 /// at 256 (at most 0.15), and of the verdicts at 0.95 one to three in a hundred differ. A survey of twelve megapixels
 /// takes some 15 ms, so nothing would be gained.
 ///
-/// `low_res` is row-major `[side/4, side/4]`; a slice of another length gives an empty mask.
-pub fn survey(low_res: &[f32], frame: &Frame, cutoffs: &Cutoffs) -> Survey {
+/// Too few low-res logits give an empty mask.
+pub fn survey(low_res: LowRes<'_>, frame: &Frame, cutoffs: &Cutoffs) -> Survey {
     let (width, height) = frame.original;
     let offset = cutoffs.stability_offset.abs();
     let (higher, lower) = (cutoffs.mask + offset, cutoffs.mask - offset);
@@ -128,7 +128,7 @@ mod tests {
             over in -11f32..11.0,
         ) {
             let cutoffs = Cutoffs { mask, stability_offset, confident: Some(over) };
-            let found = survey(&low_res, &frame, &cutoffs);
+            let found = survey(LowRes::whole(&low_res, &frame), &frame, &cutoffs);
             let logits = all_rows(&low_res, &frame);
             let (width, height) = frame.original;
             let cut = |over| Bitmap::from_fn(width, height, |x, y| logits[(y * width + x) as usize] > over);
@@ -147,11 +147,11 @@ mod tests {
     fn empty_masks_are_not_stable() {
         let frame = Frame::new(1, 1, 64).unwrap();
         for logits in [vec![-20.0; 256], vec![f32::NAN; 256], vec![1.0; 3], vec![]] {
-            let found = survey(&logits, &frame, &Cutoffs::default());
+            let found = survey(LowRes::whole(&logits, &frame), &frame, &Cutoffs::default());
             assert_eq!((found.area, found.bbox, found.stability), (0, [0; 4], 0.0));
             assert_eq!(found.bitmap, Bitmap::new(1, 1));
         }
-        let full = survey(&[20.0; 256], &frame, &Cutoffs::default());
+        let full = survey(LowRes::whole(&[20.0; 256], &frame), &frame, &Cutoffs::default());
         assert_eq!((full.area, full.stability), (1, 1.0));
     }
 }

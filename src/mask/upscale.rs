@@ -9,24 +9,48 @@
 use crate::image::Frame;
 use std::ops::Range;
 
+/// Low-res logits of one mask, row-major, the photo in their top-left corner.
+#[derive(Debug, Clone, Copy)]
+pub struct LowRes<'a> {
+    /// `[rows, columns]`: `[side/4, side/4]`, or fewer, but no fewer than the photo's logits are blends of
+    /// ([`Frame::seen`]).
+    pub logits: &'a [f32],
+    /// How many to a row.
+    pub columns: usize,
+}
+
+impl<'a> LowRes<'a> {
+    /// All of them, `[side/4, side/4]`.
+    pub fn whole(logits: &'a [f32], frame: &Frame) -> Self {
+        LowRes { logits, columns: frame.low_res_side() as usize }
+    }
+
+    /// `[rows, columns]`, if they are enough.
+    fn shape(&self, frame: &Frame) -> Option<[usize; 2]> {
+        let shape = [self.logits.len().checked_div(self.columns)?, self.columns];
+        let enough = frame.seen().iter().zip(shape).all(|(cells, length)| 4 * cells <= length);
+        (enough && self.logits.len() == shape[0] * shape[1]).then_some(shape)
+    }
+}
+
 /// Calls `visit(y, x, logits)` for the rows of a mask, top to bottom: `logits` are those of original row `y`
 /// from column `x` on.
 ///
 /// Only the smallest rectangle that surely holds every logit over `above` is visited, the same columns in
 /// each row; with `f32::NEG_INFINITY` that is every pixel that the network saw. All its logits elsewhere are `≤ above`.
 ///
-/// `low_res` is row-major `[side/4, side/4]`; for a slice of another length nothing is visited.
-pub fn visit_rows(low_res: &[f32], frame: &Frame, above: f32, mut visit: impl FnMut(u32, u32, &[f32])) {
-    let side = frame.low_res_side() as usize;
-    if low_res.len() != side * side {
+/// Nothing is visited if there are too few low-res logits.
+pub fn visit_rows(low_res: LowRes<'_>, frame: &Frame, above: f32, mut visit: impl FnMut(u32, u32, &[f32])) {
+    let Some([lines, side]) = low_res.shape(frame) else {
         return;
-    }
+    };
+    let low_res = low_res.logits;
     let Some((columns, rows)) = cells_above(low_res, side, above) else {
         return;
     };
     let [left, top, width, height] = frame.crop;
-    let across = taps(frame.side, frame.resized.0, width);
-    let down = taps(frame.side, frame.resized.1, height);
+    let across = taps(side, frame.resized.0, width);
+    let down = taps(lines, frame.resized.1, height);
     let (xs, ys) = (reached(&across, &columns), reached(&down, &rows));
     let (Some(first_row), false) = (down.get(ys.start), xs.is_empty()) else {
         return;
@@ -56,9 +80,9 @@ struct Tap {
     weights: [f32; 3],
 }
 
-/// The taps of one axis: `side/4` logits → `side`, cut to `resized`, → `original`.
-fn taps(side: u32, resized: u32, original: u32) -> Vec<Tap> {
-    let low_res = side / 4;
+/// The taps of one axis: `low_res` logits → four times as many, cut to `resized`, → `original`.
+fn taps(low_res: usize, resized: u32, original: u32) -> Vec<Tap> {
+    let low_res = low_res as u32;
     // f32, as in the reference: at a thousand pixels its rounding moves logits by more than 1e-5.
     let scale = resized as f32 / original as f32;
     let tap = |at| {
@@ -180,7 +204,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn all_rows(low_res: &[f32], frame: &Frame) -> Vec<f32> {
         let mut all = Vec::new();
-        visit_rows(low_res, frame, f32::NEG_INFINITY, |y, x, logits| {
+        visit_rows(LowRes::whole(low_res, frame), frame, f32::NEG_INFINITY, |y, x, logits| {
             assert_eq!(x, 0);
             assert_eq!(all.len(), y as usize * logits.len());
             all.extend_from_slice(logits);
@@ -203,13 +227,43 @@ pub(super) mod tests {
         #[test]
         fn nothing_above_is_left_out((frame, low_res) in any_logits(), above in -12f32..12.0) {
             let mut left = all_rows(&low_res, &frame);
-            visit_rows(&low_res, &frame, above, |y, x, logits| {
+            visit_rows(LowRes::whole(&low_res, &frame), &frame, above, |y, x, logits| {
                 let start = y as usize * frame.original.0 as usize + x as usize;
                 let place = &mut left[start..start + logits.len()];
                 assert_eq!(place, logits);
                 place.fill(f32::NEG_INFINITY);
             });
             prop_assert!(left.iter().all(|&logit| logit <= above));
+        }
+    }
+
+    /// The first rows and columns of low-res logits.
+    fn part(low_res: &[f32], side: usize, [rows, columns]: [usize; 2]) -> Vec<f32> {
+        low_res.chunks_exact(side).take(rows).flat_map(|row| &row[..columns]).copied().collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn what_is_not_seen_is_not_needed((frame, low_res) in any_logits()) {
+            let side = frame.low_res_side() as usize;
+            let seen @ [rows, columns] = frame.seen().map(|cells| 4 * cells);
+            let whole = all_rows(&low_res, &frame);
+            let few = part(&low_res, side, seen);
+            let mut of_few = Vec::new();
+            visit_rows(LowRes { logits: &few, columns }, &frame, f32::NEG_INFINITY, |_, _, row| of_few.extend_from_slice(row));
+            prop_assert_eq!(&of_few, &whole);
+            // And what is seen is, of four rows or columns the first: but for photos so small that their last pixel's
+            // middle is further from the edge.
+            let ((width, height), (across, down)) = (frame.original, frame.resized);
+            let lines: [(usize, bool, fn(usize, usize) -> usize); 2] =
+                [(rows, height >= down, |at, side| at / side), (columns, width >= across, |at, side| at % side)];
+            for (length, _, line) in lines.into_iter().filter(|(_, large, _)| *large) {
+                let on = |at: usize| line(at, side) == length - 4;
+                let other: Vec<f32> = low_res.iter().zip(0..).map(|(x, at)| x + f32::from(u8::from(on(at)))).collect();
+                prop_assert!(all_rows(&other, &frame) != whole, "{:?}", frame);
+            }
         }
     }
 
@@ -224,7 +278,7 @@ pub(super) mod tests {
                 let low_res = [value; 16 * 16];
                 let over = |logits: &[f32]| logits.iter().filter(|logit| **logit > value).count();
                 let mut visited = 0;
-                visit_rows(&low_res, &frame, value, |_, _, logits| visited += over(logits));
+                visit_rows(LowRes::whole(&low_res, &frame), &frame, value, |_, _, logits| visited += over(logits));
                 assert_eq!(visited, over(&all_rows(&low_res, &frame)));
                 lifted += visited;
             }
@@ -237,7 +291,7 @@ pub(super) mod tests {
     fn nothing_that_depends_on_nothing_is_visited() {
         let frame = Frame::new(300, 200, 64).unwrap();
         let depend = |cell: usize, resized: u32, original: u32| {
-            let taps = taps(64, resized, original);
+            let taps = taps(16, resized, original);
             let depends: Vec<usize> =
                 (0..taps.len()).filter(|at| (taps[*at].first..taps[*at].first + 3).contains(&cell)).collect();
             (depends[0], depends.len())
@@ -246,7 +300,9 @@ pub(super) mod tests {
             let mut low_res = [0.0; 16 * 16];
             low_res[row * 16 + column] = 1.0;
             let mut rows = Vec::new();
-            visit_rows(&low_res, &frame, 0.5, |y, x, logits| rows.push((y as usize, x as usize, logits.len())));
+            visit_rows(LowRes::whole(&low_res, &frame), &frame, 0.5, |y, x, logits| {
+                rows.push((y as usize, x as usize, logits.len()))
+            });
             let (left, width) = depend(column, frame.resized.0, 300);
             let (top, height) = depend(row, frame.resized.1, 200);
             assert_eq!(rows, (top..top + height).map(|y| (y, left, width)).collect::<Vec<_>>());
@@ -267,8 +323,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn logits_of_another_size_are_not_visited() {
-        let frame = Frame::new(5, 5, 64).unwrap();
-        visit_rows(&[1.0; 255], &frame, 0.0, |_, _, _| panic!("visited"));
+    fn logits_that_are_too_few_are_not_visited() {
+        let frame = Frame::new(5, 4, 64).unwrap();
+        for (length, columns) in [(255, 16), (256, 15), (16 * 12, 16), (0, 0), (16 * 16, 256)] {
+            let low_res = LowRes { logits: &vec![1.0; length], columns };
+            visit_rows(low_res, &frame, 0.0, |_, _, _| panic!("{length}, {columns}"));
+        }
     }
 }

@@ -107,8 +107,9 @@ impl MaskDecoder {
         Attended { queries, keys, heads }
     }
 
-    /// Low-res logits of the four masks of each prompt, `[B, 4, S/4, S/4]`, of an image of model side `S`.
-    pub fn masks(&self, attended: &Attended) -> Tensor<4> {
-        decoder::upscale(attended.keys.clone(), attended.heads.clone(), &self.upscale)
+    /// Low-res logits of the four masks of each prompt, `[B, 4, 4·rows, 4·columns]`, of the first `[rows, columns]` of the
+    /// grid's cells; what stands in them does not depend on how many they are.
+    pub fn masks(&self, attended: &Attended, seen: [usize; 2]) -> Tensor<4> {
+        decoder::upscale(attended.keys.clone(), attended.heads.clone(), seen, &self.upscale)
     }
 }

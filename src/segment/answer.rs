@@ -99,7 +99,7 @@ impl Sam {
             let (score, logits) = (answered.scores[token], answered.logits(token));
             let source = Source { prompt: prompt.clone(), token };
             let mask = Mask::measured(&embedding.frame, source, score, logits, &Cutoffs::default()).0;
-            if holds_logits { mask.holding(logits) } else { mask }
+            if holds_logits { mask.holding(logits.logits) } else { mask }
         };
         Answer { masks: tokens.into_iter().map(mask).collect() }
     }

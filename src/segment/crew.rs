@@ -18,7 +18,7 @@ pub struct Batch {
     pub scores: Vec<[f32; MASKS]>,
     /// Which prompts of the batch have masks.
     pub upscaled: Vec<usize>,
-    /// Low-res logits of their four masks, `[upscaled, 4, S/4, S/4]`.
+    /// Low-res logits of their four masks, `[upscaled, 4, 4·rows, 4·columns]` of the cells that were upscaled.
     pub logits: Vec<f32>,
 }
 

@@ -8,6 +8,7 @@ use burn::tensor::{Int, Tensor, TensorData, Transaction};
 use super::answer::ambiguous;
 use super::crew::{Batch, ended};
 use super::{Crew, Embedding, Prompt, Sam, SavedPrecision, Task};
+use crate::mask::LowRes;
 use crate::model::{self, Attended, MASKS};
 use crate::{Error, Result};
 
@@ -40,6 +41,8 @@ pub(super) struct Decoded {
     /// Prompts decoded so far, those of this batch among them.
     pub done: usize,
     batch: Batch,
+    /// Of its low-res logits.
+    columns: usize,
 }
 
 /// One prompt's four masks.
@@ -49,6 +52,7 @@ pub(super) struct Answered<'a> {
     /// Predicted IoU of the masks.
     pub scores: &'a [f32; MASKS],
     logits: &'a [f32],
+    columns: usize,
 }
 
 impl Decoded {
@@ -61,15 +65,16 @@ impl Decoded {
             prompt: first + index,
             scores: &scores[index],
             logits,
+            columns: self.columns,
         })
     }
 }
 
 impl Answered<'_> {
-    /// Low-res logits of mask `token` of the four, `[S/4, S/4]`.
-    pub fn logits(&self, token: usize) -> &[f32] {
+    /// Low-res logits of mask `token` of the four.
+    pub fn logits(&self, token: usize) -> LowRes<'_> {
         let one = self.logits.len() / MASKS;
-        &self.logits[token * one..][..one]
+        LowRes { logits: &self.logits[token * one..][..one], columns: self.columns }
     }
 }
 
@@ -80,6 +85,8 @@ pub(super) struct Decoding<'a> {
     prompts: &'a [Prompt],
     inputs: Vec<model::Prompt>,
     over: Option<f32>,
+    /// `[rows, columns]` of cells that are upscaled.
+    seen: [usize; 2],
     /// Prompts whose batches were given back.
     done: usize,
     /// Prompts whose batches were begun.
@@ -96,6 +103,9 @@ enum UnderWay {
 impl Sam {
     /// Decodes prompts batch by batch, as they are asked for ([`Decoding::next`]), with the crew's help where there are many.
     ///
+    /// The masks of many prompts are upscaled where the photo is ([`Frame::seen`](crate::image::Frame::seen)), a quarter less
+    /// for 4:3; those of one as a whole, `[S/4, S/4]`, which may be a prompt at once.
+    ///
     /// With `over`, a prompt none of whose three masks has a predicted IoU over it is not upscaled: the scores depend on
     /// the tokens alone. They cost a journey of their own to the device, so without it scores and masks come back together.
     ///
@@ -108,8 +118,9 @@ impl Sam {
         over: Option<f32>,
     ) -> Result<Decoding<'a>> {
         let inputs = prompts.iter().map(|prompt| prompt.resolve(&embedding.frame)).collect::<Result<_>>()?;
+        let seen = if prompts.len() == 1 { embedding.frame.cells() } else { embedding.frame.seen() };
         let under_way = VecDeque::new();
-        Ok(Decoding { sam: self, embedding, prompts, inputs, over, done: 0, begun: 0, under_way })
+        Ok(Decoding { sam: self, embedding, prompts, inputs, over, seen, done: 0, begun: 0, under_way })
     }
 
     /// The transformer over prompts of one shape.
@@ -131,7 +142,7 @@ impl Sam {
         prompts: &[model::Prompt],
         over: Option<f32>,
     ) -> Result<Batch> {
-        self.decode_here(embedding, prompts, &[], over).await
+        self.decode_here(embedding, prompts, &[], over, embedding.frame.seen()).await
     }
 
     /// Decodes prompts of one shape on this worker; `prompts` are those that have the masks of `inputs`, if any has.
@@ -141,11 +152,12 @@ impl Sam {
         inputs: &[model::Prompt],
         prompts: &[Prompt],
         over: Option<f32>,
+        seen: [usize; 2],
     ) -> Result<Batch> {
         let decoder = &self.model.mask_decoder;
         let attended = self.attend(embedding, inputs, prompts);
         let Some(over) = over else {
-            let masks = decoder.masks(&attended);
+            let masks = decoder.masks(&attended, seen);
             let (heads, logits) = read_both(attended.heads, masks).await?;
             return Ok(Batch { scores: scores(&heads), upscaled: (0..inputs.len()).collect(), logits });
         };
@@ -154,8 +166,8 @@ impl Sam {
         let upscaled: Vec<usize> = (0..inputs.len()).filter(hopeful).collect();
         let logits = match upscaled.len() {
             0 => Vec::new(),
-            all if all == inputs.len() => read(decoder.masks(&attended)).await?,
-            _ => read(decoder.masks(&select(attended, &upscaled))).await?,
+            all if all == inputs.len() => read(decoder.masks(&attended, seen)).await?,
+            _ => read(decoder.masks(&select(attended, &upscaled), seen)).await?,
         };
         Ok(Batch { scores, upscaled, logits })
     }
@@ -179,7 +191,7 @@ impl Decoding<'_> {
             match self.under_way.pop_front() {
                 Some((prompts, UnderWay::Done(batch))) => {
                     self.done = prompts.end;
-                    return Ok(Some(Decoded { done: prompts.end, batch }));
+                    return Ok(Some(Decoded { done: prompts.end, batch, columns: 4 * self.seen[1] }));
                 }
                 Some((prompts, UnderWay::Elsewhere(mut task))) => {
                     let came = if nothing_else { Some(task.as_mut().await) } else { ended(&mut task).await };
@@ -218,7 +230,7 @@ impl Decoding<'_> {
 
     async fn here(&self, prompts: &Range<usize>) -> Result<Batch> {
         let (inputs, given) = (&self.inputs[prompts.clone()], &self.prompts[prompts.clone()]);
-        self.sam.decode_here(self.embedding, inputs, given, self.over).await
+        self.sam.decode_here(self.embedding, inputs, given, self.over, self.seen).await
     }
 
     /// Gives the crew as much as it takes, but for prompts with masks, which are large.

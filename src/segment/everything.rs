@@ -344,13 +344,14 @@ mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
     use crate::image::Image;
+    use crate::mask::LowRes;
 
     /// A mask of these pixels on a picture of 64 × 64, as its logits would say it.
     fn mask(score: f32, is_set: impl Fn(u32, u32) -> bool) -> Mask {
         let frame = Frame::new(64, 64, 256).unwrap();
         let logits: Vec<f32> = (0..64 * 64).map(|i| if is_set(i % 64, i / 64) { 10.0 } else { -10.0 }).collect();
         let source = Source { prompt: Arc::default(), token: 1 };
-        Mask::measured(&frame, source, score, &logits, &Cutoffs::default()).0
+        Mask::measured(&frame, source, score, LowRes::whole(&logits, &frame), &Cutoffs::default()).0
     }
 
     fn tidy(masks: Vec<Mask>, area: u32, threshold: f32) -> Vec<Mask> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Embedding, Prompt, Sam};
 use crate::image::Frame;
-use crate::mask::{Bitmap, Cutoffs, Runs, fill_small_holes, remove_small_islands, survey};
+use crate::mask::{Bitmap, Cutoffs, LowRes, Runs, fill_small_holes, remove_small_islands, survey};
 use crate::{Error, Result};
 
 /// One mask, of some kilobytes. Clones share them.
@@ -44,7 +44,7 @@ impl Mask {
         frame: &Frame,
         source: Source,
         score: f32,
-        logits: &[f32],
+        logits: LowRes<'_>,
         cutoffs: &Cutoffs,
     ) -> (Self, Option<Bitmap>) {
         let found = survey(logits, frame, cutoffs);
@@ -102,8 +102,10 @@ impl Sam {
         }
         let Source { prompt, token } = &mask.source;
         let batch = self.decode(embedding, std::slice::from_ref(prompt), None)?.next().await?;
-        let logits =
-            batch.as_ref().and_then(|batch| batch.answers().next()).map(|answered| answered.logits(*token).into());
+        let logits = batch
+            .as_ref()
+            .and_then(|batch| batch.answers().next())
+            .map(|answered| answered.logits(*token).logits.into());
         logits.ok_or_else(|| Error::Internal("a prompt was not answered".into()))
     }
 }

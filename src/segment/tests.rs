@@ -10,6 +10,7 @@ use tinysam_golden::{formula, synth};
 use super::{Answer, Batch, Choice, Embedding, EverythingOptions, Prompt, Sam};
 use crate::checkpoint::Checkpoint;
 use crate::image::Image;
+use crate::mask::LowRes;
 use crate::model::MASKS;
 
 fn sam() -> &'static Sam {
@@ -80,7 +81,7 @@ fn only_what_may_be_wanted_is_upscaled() {
             assert!(batch.done > done && batch.done <= prompts.len());
             done = batch.done;
             all.extend(batch.answers().map(|answered| {
-                let masks: Vec<Vec<f32>> = (0..MASKS).map(|token| answered.logits(token).to_vec()).collect();
+                let masks: Vec<Vec<f32>> = (0..MASKS).map(|token| answered.logits(token).logits.to_vec()).collect();
                 (answered.prompt, *answered.scores, masks)
             }));
         }
@@ -103,6 +104,29 @@ fn only_what_may_be_wanted_is_upscaled() {
             let off = masks.iter().flatten().zip(full.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(off < 1e-4, "{off}");
         }
+    }
+}
+
+/// Of many prompts' masks the padding is left out, of one's it is not: it may be a prompt.
+#[test]
+fn of_many_masks_what_no_photo_shows_is_not_upscaled() {
+    for (width, height, seen) in [(160, 40, [3, 8]), (40, 160, [8, 3]), (96, 90, [8, 8])] {
+        let image = Image::from_rgb(width, height, synth::synth(width, height)).unwrap();
+        let embedding = block_on(sam().embed(&image, 128, async || Ok(()))).unwrap();
+        let prompts = [0.3, 0.7].map(|part| Prompt::point(part * width as f32, part * height as f32));
+        let decoded = |prompts: &[Prompt]| {
+            let mut batches = sam().decode(&embedding, prompts, None).unwrap();
+            let batch = block_on(batches.next()).unwrap().unwrap();
+            let answered = batch.answers().next().unwrap();
+            let LowRes { logits, columns } = answered.logits(2);
+            (logits.to_vec(), columns)
+        };
+        let [rows, columns] = seen.map(|cells: usize| 4 * cells);
+        let ((many, across), (one, whole)) = (decoded(&prompts), decoded(&prompts[..1]));
+        assert_eq!((many.len(), across, one.len(), whole), (rows * columns, columns, 32 * 32, 32));
+        let there = one.chunks_exact(32).take(rows).flat_map(|row| &row[..columns]);
+        let off = many.iter().zip(there).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-4, "{off}");
     }
 }
 

@@ -7,7 +7,7 @@ use super::crew::{Others, Part};
 use super::decode::{read, scores};
 use super::{Prompt, Sam};
 use crate::image::{Frame, Photo, normalise_and_pad, resize};
-use crate::mask::visit_rows;
+use crate::mask::{LowRes, visit_rows};
 use crate::model::{Band, EMBEDDING, MASKS, Probe};
 use crate::{Error, Result};
 
@@ -99,7 +99,7 @@ impl Sam {
             let attended = self.attend(&embedding, inputs, std::slice::from_ref(&prompt));
             show(&named("tr_queries"), attended.queries.clone(), sink).await?;
             show(&named("tr_keys"), attended.keys.clone(), sink).await?;
-            let masks = read(self.model.mask_decoder.masks(&attended)).await?;
+            let masks = read(self.model.mask_decoder.masks(&attended, [grid, grid])).await?;
             let scores = scores(&read(attended.heads).await?).concat();
             let one = masks.len() / MASKS;
             sink(&named("low_res4"), &[1, MASKS, 4 * grid, 4 * grid], &masks);
@@ -110,7 +110,9 @@ impl Sam {
             let (width, height) = (frame.original.0 as usize, frame.original.1 as usize);
             let mut logits = Vec::with_capacity((MASKS - 1) * width * height);
             for mask in masks[one..].chunks_exact(one) {
-                visit_rows(mask, &frame, f32::NEG_INFINITY, |_, _, row| logits.extend_from_slice(row));
+                visit_rows(LowRes::whole(mask, &frame), &frame, f32::NEG_INFINITY, |_, _, row| {
+                    logits.extend_from_slice(row)
+                });
             }
             sink(&named("masks_logits"), &[1, MASKS - 1, height, width], &logits);
             let token = ambiguous().start + best_of(&scores[ambiguous()]);

@@ -226,10 +226,10 @@ pub fn heads(queries: Tensor<3>, heads: &Heads) -> Tensor<3> {
     on_device!(queries, heads(queries, heads))
 }
 
-/// The masks of each prompt: what its networks say, times the upscaled cells.
+/// The masks of each prompt: what its networks say, times the upscaled cells, of the grid's first `[rows, columns]`.
 ///
 /// # Shapes
-/// `x [B, grid², C]`, `heads [B, 1 + MASKS, out]` → `[B, MASKS, 4·grid, 4·grid]`
-pub fn upscale(x: Tensor<3>, heads: Tensor<3>, by: &Upscale) -> Tensor<4> {
-    on_device!(x, upscale(x, heads, by))
+/// `x [B, grid², C]`, `heads [B, 1 + MASKS, out]` → `[B, MASKS, 4·rows, 4·columns]`
+pub fn upscale(x: Tensor<3>, heads: Tensor<3>, seen: [usize; 2], by: &Upscale) -> Tensor<4> {
+    on_device!(x, upscale(x, heads, seen, by))
 }

@@ -291,7 +291,7 @@ const CASES: [Case; 18] = [
     ("networks", |s| flat(decoder::heads(s.numbers(1, [2, 7, 256]), &s.heads(2)))),
     ("masks", |s| {
         let (x, heads) = (s.numbers(1, [2, 9, 256]), s.numbers(2, [2, 5, 32]));
-        flat(decoder::upscale(x, heads, &s.upscale(3)))
+        flat(decoder::upscale(x, heads, [3, 3], &s.upscale(3)))
     }),
 ];
 

@@ -217,14 +217,17 @@ pub fn heads(queries: Tensor<3>, heads: &Heads) -> Tensor<3> {
     Tensor::cat(rows.collect(), 1)
 }
 
-pub fn upscale(x: Tensor<3>, heads: Tensor<3>, by: &Upscale) -> Tensor<4> {
+pub fn upscale(x: Tensor<3>, heads: Tensor<3>, [rows, columns]: [usize; 2], by: &Upscale) -> Tensor<4> {
     let [batch, cells, width] = x.dims();
     let (grid, outputs) = (cells.isqrt(), heads.dims()[2]);
-    let x = linear(x, &by.first, Activation::None, None).reshape([batch, cells * 4, width / 4]);
+    let x = x.reshape([batch, grid, grid, width]).slice([0..batch, 0..rows, 0..columns]);
+    let cells = rows * columns;
+    let x = linear(x.reshape([batch, cells, width]), &by.first, Activation::None, None);
+    let x = x.reshape([batch, cells * 4, width / 4]);
     let x = layer_norm(x, &by.norm, Activation::Gelu);
     let x = linear(x, &by.second, Activation::Gelu, None).reshape([batch, cells * 16, outputs]);
     combine(heads.slice([0..batch, 1..1 + MASKS]), x)
-        .reshape([batch * MASKS, grid, grid, 2, 2, 2, 2]) // row, column, row', column', row'', column''
+        .reshape([batch * MASKS, rows, columns, 2, 2, 2, 2]) // row, column, row', column', row'', column''
         .permute([0, 1, 3, 5, 2, 4, 6])
-        .reshape([batch, MASKS, grid * 4, grid * 4])
+        .reshape([batch, MASKS, rows * 4, columns * 4])
 }

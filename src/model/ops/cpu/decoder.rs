@@ -142,24 +142,30 @@ pub fn heads(queries: Tensor<3>, heads: &Heads) -> Tensor<3> {
     Tensor::cat(rows.collect(), 1)
 }
 
-pub fn upscale(x: Tensor<3>, heads: Tensor<3>, by: &Upscale) -> Tensor<4> {
-    let ([batch, cells, channels], [_, rows, outputs]) = (x.dims(), heads.dims());
-    let (grid, quarter) = (cells.isqrt(), channels / 4);
+pub fn upscale(x: Tensor<3>, heads: Tensor<3>, [rows, columns]: [usize; 2], by: &Upscale) -> Tensor<4> {
+    let ([batch, all, channels], [_, networks, outputs]) = (x.dims(), heads.dims());
+    let (grid, quarter) = (all.isqrt(), channels / 4);
     let (x, heads) = (Floats::of(&x), Floats::of(&heads));
     let [(w1, b1), (w2, b2)] = [&by.first, &by.second].map(|l| (Floats::of(&l.weight), Floats::of(&l.bias)));
     let norm = Normal::of(&by.norm);
-    let first = Factor::new(Matrix::rows(&w1, channels), [channels, channels], cells);
-    let second = Factor::new(Matrix::rows(&w2, 4 * outputs), [quarter, 4 * outputs], 4 * cells);
-    let mut out = vec![0.0; batch * cells * 16 * MASKS]; // [B·grid, MASKS, 4, 4·grid]
+    let first = Factor::new(Matrix::rows(&w1, channels), [channels, channels], rows * columns);
+    let second = Factor::new(Matrix::rows(&w2, 4 * outputs), [quarter, 4 * outputs], 4 * rows * columns);
+    let mut out = vec![0.0; batch * rows * columns * 16 * MASKS]; // [B·rows, MASKS, 4, 4·columns]
     // Some rows of cells at a time. A transposed 2×2 convolution is a linear layer that makes four cells of one; they stay
     // where they are, side by side in the channels, until there are only masks to be put in order.
-    let line = MASKS * 16 * grid;
-    for (prompt, out) in out.chunks_exact_mut(grid * line).enumerate() {
-        let of_masks = Matrix::rows(&heads[(prompt * rows + 1) * outputs..][..MASKS * outputs], outputs).transposed();
+    let line = MASKS * 16 * columns;
+    for (prompt, out) in out.chunks_exact_mut(rows * line).enumerate() {
+        let of_masks = &heads[(prompt * networks + 1) * outputs..][..MASKS * outputs];
+        let of_masks = Matrix::rows(of_masks, outputs).transposed();
         for_chunks_with(out, LINES * line, |[finer, finest, masks]: &mut [Vec<f32>; 3], chunk, out| {
-            let (first_cell, cells) = (prompt * cells + chunk * LINES * grid, out.len() / line * grid);
+            let cells = out.len() / line * columns;
             finer.resize(cells * channels, 0.0); // [cells, 2, 2, C/4]
-            first.product(cells, finer, Matrix::rows(&x[first_cell * channels..], channels));
+            // Cells that lie one after another.
+            let run = if columns == grid { cells } else { columns };
+            for (row, finer) in (chunk * LINES..).zip(finer.chunks_exact_mut(run * channels)) {
+                let x = &x[(prompt * all + row * grid) * channels..];
+                first.product(run, finer, Matrix::rows(x, channels));
+            }
             vectorised(|| {
                 finish(finer, &b1, None, Activation::None);
                 norm.normalise(finer, Activation::Gelu);
@@ -171,24 +177,24 @@ pub fn upscale(x: Tensor<3>, heads: Tensor<3>, by: &Upscale) -> Tensor<4> {
             let sizes = [16 * cells, MASKS, outputs];
             product(sizes, masks, MASKS, false, Matrix::rows(finest, outputs), of_masks, 1.0);
             for (masks, out) in masks.chunks_exact(line).zip(out.chunks_exact_mut(line)) {
-                put_in_order(masks, out, grid);
+                put_in_order(masks, out, columns);
             }
         });
     }
-    tensor(out, [batch * grid, MASKS, 16 * grid]) // [B·grid, MASKS, 4·4·grid]
-        .reshape([batch, grid, MASKS, 16 * grid])
+    tensor(out, [batch * rows, MASKS, 16 * columns]) // [B·rows, MASKS, 4·4·columns]
+        .reshape([batch, rows, MASKS, 16 * columns])
         .swap_dims(1, 2)
-        .reshape([batch, MASKS, 4 * grid, 4 * grid])
+        .reshape([batch, MASKS, 4 * rows, 4 * columns])
 }
 
 /// Rows of cells that are upscaled at a time: `gemm` lays out the weights anew for each.
 const LINES: usize = if cfg!(target_family = "wasm") { 1 } else { 8 };
 
 /// `[grid, 2, 2, 2, 2, MASKS]`, of the cells of a row: row and column among the four, and among the four of these →
-/// `[MASKS, 4, 4·grid]`.
-fn put_in_order(masks: &[f32], out: &mut [f32], grid: usize) {
-    for (mask, out) in out.chunks_exact_mut(16 * grid).enumerate() {
-        for (y, out) in out.chunks_exact_mut(4 * grid).enumerate() {
+/// `[MASKS, 4, 4·columns]`.
+fn put_in_order(masks: &[f32], out: &mut [f32], columns: usize) {
+    for (mask, out) in out.chunks_exact_mut(16 * columns).enumerate() {
+        for (y, out) in out.chunks_exact_mut(4 * columns).enumerate() {
             for (x, out) in out.iter_mut().enumerate() {
                 let (cell, x) = (x / 4, x % 4);
                 let part = 8 * (y / 2) + 4 * (x / 2) + 2 * (y % 2) + x % 2;

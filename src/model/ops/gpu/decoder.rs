@@ -278,12 +278,12 @@ pub fn heads(queries: Tensor<3>, heads: &Heads) -> Tensor<3> {
     tensor(out)
 }
 
-pub fn upscale(x: Tensor<3>, heads: Tensor<3>, by: &Upscale) -> Tensor<4> {
+pub fn upscale(x: Tensor<3>, heads: Tensor<3>, [rows, columns]: [usize; 2], by: &Upscale) -> Tensor<4> {
     assert_width(&x);
     let [b, cells, _] = x.dims();
-    let grid = cells.isqrt();
+    let seen = rows * columns;
     let x = buffer(&x);
-    let out = empty(&x, [b, MASKS, 16 * cells]);
+    let out = empty(&x, [b, MASKS, 16 * seen]);
     Launch::new(&x, "upscale", &[ACTIVATION, ACCUMULATE, shader!("upscale")])
         .constant("ACTIVATION", Activation::Gelu as usize)
         .number("EPSILON", by.norm.epsilon as f32)
@@ -294,9 +294,11 @@ pub fn upscale(x: Tensor<3>, heads: Tensor<3>, by: &Upscale) -> Tensor<4> {
         .read("heads", &buffer(&heads))
         .write_single("out", &out)
         .size("cells", cells)
-        .size("grid", grid)
+        .size("grid", cells.isqrt())
+        .size("seen", seen)
+        .size("columns", columns)
         .size("width", WIDTH)
         .size("quarter", WIDTH / 4)
-        .run([cells.div_ceil(UPSCALED), b, 1]);
-    tensor(out).reshape([b, MASKS, 4 * grid, 4 * grid])
+        .run([seen.div_ceil(UPSCALED), b, 1]);
+    tensor(out).reshape([b, MASKS, 4 * rows, 4 * columns])
 }

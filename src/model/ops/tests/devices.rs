@@ -318,11 +318,13 @@ fn masks_and_their_scores() {
             );
             let upscale = |at: &Target| at.upscale(2);
             let given = |at: &Target| (at.numbers(8, [b, grid * grid, 256]), at.numbers(9, [b, 5, 32]));
-            target.judge(
-                &format!("masks of {grid}×{grid} cells"),
-                |at| decoder::upscale(given(at).0, given(at).1, &upscale(at)),
-                |at| portable::upscale(given(at).0, given(at).1, &upscale(at)),
-            );
+            for seen in [[grid, grid], [grid - 1, grid], [grid, grid - 2]] {
+                target.judge(
+                    &format!("masks of {seen:?} of {grid}×{grid} cells"),
+                    |at| decoder::upscale(given(at).0, given(at).1, seen, &upscale(at)),
+                    |at| portable::upscale(given(at).0, given(at).1, seen, &upscale(at)),
+                );
+            }
         }
     });
 }

@@ -1,7 +1,7 @@
 // The masks of a prompt: its image tokens upscaled twice by transposed 2×2 convolutions, with LayerNorm and GELU after the
 // first and GELU after the second, times the output of each mask's hypernetwork. Eight cells to a workgroup, sixteen
-// logits of each mask to a cell; the upscaled maps never lie in memory. `vectors` holds the
-// two biases and the norm's weight and bias.
+// logits of each mask to a cell; the upscaled maps never lie in memory. Cells are counted in the part of the grid that is
+// seen, its first `columns` columns. `vectors` holds the two biases and the norm's weight and bias.
 
 const CELLS = 8u;
 const THREADS = 256u;
@@ -59,19 +59,19 @@ fn draw(fine: ptr<function, array<vec4<f32>, ROWS>>, half: u32, bias: vec4<f32>,
   // A fine cell to a thread: its four masks.
   let quarter = half * (QUARTERS / 2u) + thread / 4u;
   let cell = first_cell + quarter / 4u;
-  if (thread < QUARTERS * 2u && cell < sizes.cells) {
+  if (thread < QUARTERS * 2u && cell < sizes.seen) {
     var masks = vec4<f32>(0.0);
     for (var i = 0u; i < DEPTH; i++) {
       masks += tile[thread / 4u * FINE + thread % 4u * DEPTH + i];
     }
-    let side = sizes.grid * 4u;
-    let y = cell / sizes.grid * 4u + quarter % 4u / 2u * 2u + thread % 4u / 2u;
-    let x = cell % sizes.grid * 4u + quarter % 2u * 2u + thread % 2u;
-    let at = prompt * MASKS * side * side + y * side + x;
+    let area = sizes.seen * 16u;
+    let y = cell / sizes.columns * 4u + quarter % 4u / 2u * 2u + thread % 4u / 2u;
+    let x = cell % sizes.columns * 4u + quarter % 2u * 2u + thread % 2u;
+    let at = prompt * MASKS * area + y * sizes.columns * 4u + x;
     out[at] = masks.x;
-    out[at + side * side] = masks.y;
-    out[at + 2u * side * side] = masks.z;
-    out[at + 3u * side * side] = masks.w;
+    out[at + area] = masks.y;
+    out[at + 2u * area] = masks.z;
+    out[at + 3u * area] = masks.w;
   }
   workgroupBarrier();
 }
@@ -81,8 +81,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let prompt = group.y;
   let first_cell = group.x * CELLS;
   for (var i = thread; i < CELLS * WIDTH; i += THREADS) {
-    let cell = min(first_cell + i / WIDTH, sizes.cells - 1u);
-    tile[i] = x[(prompt * sizes.cells + cell) * WIDTH + i % WIDTH];
+    let cell = min(first_cell + i / WIDTH, sizes.seen - 1u);
+    let place = cell / sizes.columns * sizes.grid + cell % sizes.columns;
+    tile[i] = x[(prompt * sizes.cells + place) * WIDTH + i % WIDTH];
   }
   workgroupBarrier();
 
