@@ -1,13 +1,13 @@
 //! A prompt's answer: those of its masks that are wanted.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::decode::Answered;
 use super::mask::Source;
 use super::{Embedding, Mask, Prompt, Sam};
 use crate::Result;
 use crate::mask::Cutoffs;
-use crate::model::MASKS;
+use crate::model::{Attended, MASKS};
 
 /// Where the decoder's masks of ambiguous prompts begin. TinySAM leaves the first out, which is the answer to prompts
 /// that are not ambiguous.
@@ -67,14 +67,12 @@ impl Sam {
         mut on_batch: impl AsyncFnMut(&mut [Answer]) -> Result<()>,
     ) -> Result<Vec<Answer>> {
         let mut answers = Vec::with_capacity(prompts.len());
-        // What may be refined at once keeps its logits: of many prompts they would be a gigabyte.
-        let alone = prompts.len() == 1;
         let mut batches = self.decode(embedding, prompts, None)?;
         while let Some(batch) = batches.next().await? {
             let before = answers.len();
             answers.extend(batch.answers().map(|answered| {
                 let prompt = Arc::new(prompts[answered.prompt].clone());
-                self.answer(embedding, &answered, prompt, choice, alone)
+                self.answer(embedding, &answered, prompt, choice, &batch.attended)
             }));
             drop(batch);
             on_batch(&mut answers[before..]).await?;
@@ -88,7 +86,7 @@ impl Sam {
         answered: &Answered<'_>,
         prompt: Arc<Prompt>,
         choice: Choice,
-        holds_logits: bool,
+        attended: &Weak<Attended>,
     ) -> Answer {
         let single = self.single_for_boxes && prompt.bbox.is_some() && !choice.multimask;
         let tokens = match single {
@@ -97,9 +95,8 @@ impl Sam {
         };
         let mask = |token: usize| {
             let (score, logits) = (answered.scores[token], answered.logits(token));
-            let source = Source { prompt: prompt.clone(), token };
-            let mask = Mask::measured(&embedding.frame, source, score, logits, &Cutoffs::default()).0;
-            if holds_logits { mask.holding(logits.logits) } else { mask }
+            let source = Source { prompt: prompt.clone(), token, attended: attended.clone() };
+            Mask::measured(&embedding.frame, source, score, logits, &Cutoffs::default()).0
         };
         Answer { masks: tokens.into_iter().map(mask).collect() }
     }

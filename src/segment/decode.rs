@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::{Arc, PoisonError, Weak};
 
 use burn::tensor::{Int, Tensor, TensorData, Transaction};
 
 use super::answer::ambiguous;
 use super::crew::{Batch, ended};
 use super::{Crew, Embedding, Prompt, Sam, SavedPrecision, Task};
+use crate::image::Frame;
 use crate::mask::LowRes;
 use crate::model::{self, Attended, MASKS};
 use crate::{Error, Result};
@@ -40,6 +42,8 @@ const AHEAD: usize = 16;
 pub(super) struct Decoded {
     /// Prompts decoded so far, those of this batch among them.
     pub done: usize,
+    /// Of a prompt that was asked alone.
+    pub attended: Weak<Attended>,
     batch: Batch,
     /// Of its low-res logits.
     columns: usize,
@@ -85,8 +89,8 @@ pub(super) struct Decoding<'a> {
     prompts: &'a [Prompt],
     inputs: Vec<model::Prompt>,
     over: Option<f32>,
-    /// `[rows, columns]` of cells that are upscaled.
-    seen: [usize; 2],
+    /// Of a prompt that is asked alone.
+    attended: Weak<Attended>,
     /// Prompts whose batches were given back.
     done: usize,
     /// Prompts whose batches were begun.
@@ -103,8 +107,7 @@ enum UnderWay {
 impl Sam {
     /// Decodes prompts batch by batch, as they are asked for ([`Decoding::next`]), with the crew's help where there are many.
     ///
-    /// The masks of many prompts are upscaled where the photo is ([`Frame::seen`](crate::image::Frame::seen)), a quarter less
-    /// for 4:3; those of one as a whole, `[S/4, S/4]`, which may be a prompt at once.
+    /// Masks are upscaled where the photo is ([`Frame::seen`]), for 4:3 three quarters of them.
     ///
     /// With `over`, a prompt none of whose three masks has a predicted IoU over it is not upscaled: the scores depend on
     /// the tokens alone. They cost a journey of their own to the device, so without it scores and masks come back together.
@@ -118,9 +121,8 @@ impl Sam {
         over: Option<f32>,
     ) -> Result<Decoding<'a>> {
         let inputs = prompts.iter().map(|prompt| prompt.resolve(&embedding.frame)).collect::<Result<_>>()?;
-        let seen = if prompts.len() == 1 { embedding.frame.cells() } else { embedding.frame.seen() };
-        let under_way = VecDeque::new();
-        Ok(Decoding { sam: self, embedding, prompts, inputs, over, seen, done: 0, begun: 0, under_way })
+        let (attended, under_way) = (Weak::new(), VecDeque::new());
+        Ok(Decoding { sam: self, embedding, prompts, inputs, over, attended, done: 0, begun: 0, under_way })
     }
 
     /// The transformer over prompts of one shape.
@@ -142,31 +144,23 @@ impl Sam {
         prompts: &[model::Prompt],
         over: Option<f32>,
     ) -> Result<Batch> {
-        self.decode_here(embedding, prompts, &[], over, embedding.frame.seen()).await
+        self.draw(&self.attend(embedding, prompts, &[]), over, &embedding.frame).await
     }
 
-    /// Decodes prompts of one shape on this worker; `prompts` are those that have the masks of `inputs`, if any has.
-    pub(super) async fn decode_here(
-        &self,
-        embedding: &Embedding,
-        inputs: &[model::Prompt],
-        prompts: &[Prompt],
-        over: Option<f32>,
-        seen: [usize; 2],
-    ) -> Result<Batch> {
-        let decoder = &self.model.mask_decoder;
-        let attended = self.attend(embedding, inputs, prompts);
+    /// The masks of prompts of one shape that went through the transformer on this worker.
+    async fn draw(&self, attended: &Attended, over: Option<f32>, frame: &Frame) -> Result<Batch> {
+        let (decoder, seen) = (&self.model.mask_decoder, frame.seen());
         let Some(over) = over else {
-            let masks = decoder.masks(&attended, seen);
-            let (heads, logits) = read_both(attended.heads, masks).await?;
-            return Ok(Batch { scores: scores(&heads), upscaled: (0..inputs.len()).collect(), logits });
+            let (heads, logits) = read_both(attended.heads.clone(), decoder.masks(attended, seen)).await?;
+            let scores = scores(&heads);
+            return Ok(Batch { upscaled: (0..scores.len()).collect(), scores, logits });
         };
         let scores = scores(&read(attended.heads.clone()).await?);
         let hopeful = |i: &usize| scores[*i][ambiguous()].iter().any(|score| *score > over);
-        let upscaled: Vec<usize> = (0..inputs.len()).filter(hopeful).collect();
+        let upscaled: Vec<usize> = (0..scores.len()).filter(hopeful).collect();
         let logits = match upscaled.len() {
             0 => Vec::new(),
-            all if all == inputs.len() => read(decoder.masks(&attended, seen)).await?,
+            all if all == scores.len() => read(decoder.masks(attended, seen)).await?,
             _ => read(decoder.masks(&select(attended, &upscaled), seen)).await?,
         };
         Ok(Batch { scores, upscaled, logits })
@@ -191,7 +185,8 @@ impl Decoding<'_> {
             match self.under_way.pop_front() {
                 Some((prompts, UnderWay::Done(batch))) => {
                     self.done = prompts.end;
-                    return Ok(Some(Decoded { done: prompts.end, batch, columns: 4 * self.seen[1] }));
+                    let columns = 4 * self.embedding.frame.seen()[1];
+                    return Ok(Some(Decoded { done: prompts.end, attended: self.attended.clone(), batch, columns }));
                 }
                 Some((prompts, UnderWay::Elsewhere(mut task))) => {
                     let came = if nothing_else { Some(task.as_mut().await) } else { ended(&mut task).await };
@@ -228,9 +223,16 @@ impl Decoding<'_> {
         begun..begun + (begun..prompts.len()).take(BATCH).take_while(alike).count()
     }
 
-    async fn here(&self, prompts: &Range<usize>) -> Result<Batch> {
+    async fn here(&mut self, prompts: &Range<usize>) -> Result<Batch> {
+        let Decoding { sam, embedding, .. } = *self;
         let (inputs, given) = (&self.inputs[prompts.clone()], &self.prompts[prompts.clone()]);
-        self.sam.decode_here(self.embedding, inputs, given, self.over, self.seen).await
+        let attended = Arc::new(sam.attend(embedding, inputs, given));
+        let batch = sam.draw(&attended, self.over, &embedding.frame).await?;
+        if self.prompts.len() == 1 {
+            self.attended = Arc::downgrade(&attended);
+            *sam.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(attended);
+        }
+        Ok(batch)
     }
 
     /// Gives the crew as much as it takes, but for prompts with masks, which are large.
@@ -257,11 +259,11 @@ pub(super) fn scores(heads: &[f32]) -> Vec<[f32; MASKS]> {
 }
 
 /// Some prompts of a batch.
-fn select(attended: Attended, prompts: &[usize]) -> Attended {
+fn select(attended: &Attended, prompts: &[usize]) -> Attended {
     let index: Vec<i32> = prompts.iter().map(|i| *i as i32).collect();
     let index = Tensor::<1, Int>::from_data(TensorData::new(index, [prompts.len()]), &attended.queries.device());
     let Attended { queries, keys, heads } = attended;
-    let some = |x: Tensor<3>| x.select(0, index.clone());
+    let some = |x: &Tensor<3>| x.clone().select(0, index.clone());
     Attended { queries: some(queries), keys: some(keys), heads: some(heads) }
 }
 

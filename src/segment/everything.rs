@@ -7,7 +7,7 @@
 //! The order of points, filters and masks is the reference's. It does not handle pictures without a second round or
 //! without a surviving mask; we do.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::answer::ambiguous;
 use super::mask::Source;
@@ -191,7 +191,7 @@ impl Sam {
                 let prompt = Arc::new(prompts[answered.prompt].clone());
                 for token in ambiguous().filter(|token| wanted(answered.scores[*token])) {
                     let (score, logits) = (answered.scores[token], answered.logits(token));
-                    let source = Source { prompt: prompt.clone(), token };
+                    let source = Source { prompt: prompt.clone(), token, attended: Weak::new() };
                     let (mut mask, area) = Mask::measured(&embedding.frame, source, score, logits, &cutoffs);
                     // Neither is a mask of nothing kept where any stability is wanted.
                     if mask.area == 0 || mask.stability < options.stability_score_thresh {
@@ -350,7 +350,7 @@ mod tests {
     fn mask(score: f32, is_set: impl Fn(u32, u32) -> bool) -> Mask {
         let frame = Frame::new(64, 64, 256).unwrap();
         let logits: Vec<f32> = (0..64 * 64).map(|i| if is_set(i % 64, i / 64) { 10.0 } else { -10.0 }).collect();
-        let source = Source { prompt: Arc::default(), token: 1 };
+        let source = Source { prompt: Arc::default(), token: 1, attended: Weak::new() };
         Mask::measured(&frame, source, score, LowRes::whole(&logits, &frame), &Cutoffs::default()).0
     }
 

@@ -1,11 +1,13 @@
 //! A mask as it comes back: its measures and its pixels, and how to have its logits.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
+use super::decode::read;
 use super::{Embedding, Prompt, Sam};
+use crate::Result;
 use crate::image::Frame;
 use crate::mask::{Bitmap, Cutoffs, LowRes, Runs, fill_small_holes, remove_small_islands, survey};
-use crate::{Error, Result};
+use crate::model::{Attended, MASKS};
 
 /// One mask, of some kilobytes. Clones share them.
 #[derive(Clone, Debug)]
@@ -24,8 +26,8 @@ pub struct Mask {
     /// The point of the grid that found it, in everything mode.
     pub point: Option<[f64; 2]>,
     pub(super) source: Source,
-    /// Low-res logits, where they are held: of a call with one prompt, whose mask may be refined at once.
-    logits: Option<Arc<[f32]>>,
+    /// Low-res logits, once they were asked for.
+    logits: Arc<OnceLock<Arc<[f32]>>>,
     /// Whether small regions were removed: the pixels are no longer those of the logits.
     pub(super) edited: bool,
 }
@@ -36,6 +38,8 @@ pub(super) struct Source {
     pub prompt: Arc<Prompt>,
     /// Which of the decoder's four masks it is.
     pub token: usize,
+    /// The prompt after the transformer, while no other was asked alone.
+    pub attended: Weak<Attended>,
 }
 
 impl Mask {
@@ -56,15 +60,10 @@ impl Mask {
             bbox: found.bbox,
             point: None,
             source,
-            logits: None,
+            logits: Arc::default(),
             edited: false,
         };
         (mask, found.confident)
-    }
-
-    /// With its logits at hand.
-    pub(super) fn holding(self, logits: &[f32]) -> Self {
-        Mask { logits: Some(logits.into()), ..self }
     }
 
     /// The pixels, a bit for each, at original size.
@@ -91,21 +90,27 @@ impl std::borrow::Borrow<Runs> for Mask {
 }
 
 impl Sam {
-    /// Low-res logits of a mask of this embedding, `[S/4, S/4]`: a prompt for a refinement. Those of a mask that came
-    /// with others are not kept, and decoded again.
+    /// Low-res logits of a mask of this embedding, `[S/4, S/4]`: a prompt for a refinement.
+    ///
+    /// They are made when they are first asked for, and kept by the mask: most never are, and what is shown of a mask needs
+    /// no padding. Of the last prompt that was asked alone that is an upscaling; any other goes through the decoder again.
     ///
     /// # Errors
     /// As the device has them.
     pub async fn logits(&self, embedding: &Embedding, mask: &Mask) -> Result<Arc<[f32]>> {
-        if let Some(logits) = &mask.logits {
+        if let Some(logits) = mask.logits.get() {
             return Ok(logits.clone());
         }
-        let Source { prompt, token } = &mask.source;
-        let batch = self.decode(embedding, std::slice::from_ref(prompt), None)?.next().await?;
-        let logits = batch
-            .as_ref()
-            .and_then(|batch| batch.answers().next())
-            .map(|answered| answered.logits(*token).logits.into());
-        logits.ok_or_else(|| Error::Internal("a prompt was not answered".into()))
+        let Source { prompt, token, attended } = &mask.source;
+        let attended = match attended.upgrade() {
+            Some(attended) => attended,
+            None => {
+                let input = prompt.resolve(&embedding.frame)?;
+                Arc::new(self.attend(embedding, &[input], std::slice::from_ref(prompt)))
+            }
+        };
+        let masks = read(self.model.mask_decoder.masks(&attended, embedding.frame.cells())).await?;
+        let one = masks.len() / MASKS;
+        Ok(mask.logits.get_or_init(|| masks[token * one..][..one].into()).clone())
     }
 }

@@ -28,14 +28,14 @@ mod saved;
 mod tests;
 mod trace;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 
 use crate::checkpoint::Checkpoint;
 use crate::image::{self, Frame, Photo, resize};
-use crate::model::{self, TinySam};
+use crate::model::{self, Attended, TinySam};
 use crate::{Error, Result};
 
 pub use answer::{Answer, Choice};
@@ -55,6 +55,8 @@ pub struct Sam {
     model: Arc<TinySam>,
     single_for_boxes: bool,
     crew: Option<Arc<dyn Crew>>,
+    /// The last prompt that was asked alone, whose mask may be a prompt at once: see [`Sam::logits`].
+    last: Arc<Mutex<Option<Arc<Attended>>>>,
     /// SHA-256 of its checkpoint, in lower-case hex.
     checkpoint: Arc<str>,
 }
@@ -91,7 +93,13 @@ impl Sam {
     pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
         let model = Arc::new(TinySam::load(checkpoint, [image::MEAN, image::STD], device)?);
         let checkpoint: Arc<str> = checkpoint.sha256().into();
-        Ok(Sam { model, single_for_boxes: *checkpoint == *MOBILE_SAM_SHA256, crew: None, checkpoint })
+        Ok(Sam {
+            model,
+            single_for_boxes: *checkpoint == *MOBILE_SAM_SHA256,
+            crew: None,
+            last: Arc::default(),
+            checkpoint,
+        })
     }
 
     /// The same model, answering a box with the decoder's first mask, as MobileSAM's own code does

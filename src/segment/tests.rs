@@ -107,27 +107,41 @@ fn only_what_may_be_wanted_is_upscaled() {
     }
 }
 
-/// Of many prompts' masks the padding is left out, of one's it is not: it may be a prompt.
+/// A mask that is a prompt has the padding's logits, too, whoever is asked: the last prompt, one before, one of many.
 #[test]
-fn of_many_masks_what_no_photo_shows_is_not_upscaled() {
+fn what_no_photo_shows_is_upscaled_when_it_is_asked_for() {
     for (width, height, seen) in [(160, 40, [3, 8]), (40, 160, [8, 3]), (96, 90, [8, 8])] {
         let image = Image::from_rgb(width, height, synth::synth(width, height)).unwrap();
         let embedding = block_on(sam().embed(&image, 128, async || Ok(()))).unwrap();
         let prompts = [0.3, 0.7].map(|part| Prompt::point(part * width as f32, part * height as f32));
-        let decoded = |prompts: &[Prompt]| {
-            let mut batches = sam().decode(&embedding, prompts, None).unwrap();
-            let batch = block_on(batches.next()).unwrap().unwrap();
-            let answered = batch.answers().next().unwrap();
-            let LowRes { logits, columns } = answered.logits(2);
-            (logits.to_vec(), columns)
-        };
-        let [rows, columns] = seen.map(|cells: usize| 4 * cells);
-        let ((many, across), (one, whole)) = (decoded(&prompts), decoded(&prompts[..1]));
-        assert_eq!((many.len(), across, one.len(), whole), (rows * columns, columns, 32 * 32, 32));
-        let there = one.chunks_exact(32).take(rows).flat_map(|row| &row[..columns]);
-        let off = many.iter().zip(there).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(off < 1e-4, "{off}");
+        let mut batches = sam().decode(&embedding, &prompts, None).unwrap();
+        let batch = block_on(batches.next()).unwrap().unwrap();
+        let answered = batch.answers().next().unwrap();
+        let LowRes { logits: drawn, columns } = answered.logits(2);
+        assert_eq!((drawn.len() / columns, columns), (4 * seen[0], 4 * seen[1]));
+
+        let sam = sam().clone();
+        let asked =
+            |prompts: &[Prompt]| block_on(sam.segment(&embedding, prompts, Choice::ALL, async |_| Ok(()))).unwrap();
+        let logits = |answer: &Answer| block_on(sam.logits(&embedding, &answer.masks[1])).unwrap();
+        let (before, last) = (asked(&prompts[1..]), asked(&prompts[..1]));
+        let last = logits(&last[0]);
+        let many = asked(&prompts);
+        let together = [logits(&many[0]), logits(&many[1])];
+        for (whole, theirs) in [(&last, &together[0]), (&logits(&before[0]), &together[1])] {
+            assert_eq!(whole.len(), 32 * 32);
+            assert!(off(whole, theirs) < 1e-4);
+        }
+        assert!(off(&last, &together[1]) > 1e-2);
+        let there: Vec<f32> =
+            last.chunks_exact(32).take(4 * seen[0]).flat_map(|row| &row[..columns]).copied().collect();
+        assert!(off(&there, drawn) < 1e-4);
     }
+}
+
+fn off(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 #[test]
