@@ -78,5 +78,5 @@ const IN_CACHE = /\/deps\/[^/]*$/;
 function packaged(address: string): string {
   return address
     .replace(/\/(?:node_modules\/(?:[^/?#]+\/)*?|\.[^/?#]+\/)deps\/(?=[^/?#]*(?:[?#]|$))/, "/node_modules/tinysam/dist/")
-    .replace(/^(https:\/\/cdn\.jsdelivr\.net\/npm\/tinysam(?:@[^/]+)?\/)(?=[^/]+$)/, "$1dist/");
+    .replace(/^(https:\/\/[a-z]+\.jsdelivr\.net\/npm\/tinysam(?:@[^/]+)?\/)(?:dist\/[^/]+\.js\/)?(?=[^/]+$)/, "$1dist/");
 }

@@ -13,7 +13,7 @@ export async function compiled(load: () => Promise<EngineModule>, wasm: string |
   } catch (cause) {
     if (isTrap(cause) || cause instanceof TinySamError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
-    if (/content security policy|unsafe-eval/i.test(why)) {
+    if (/content security policy|unsafe-eval|blocked by CSP/i.test(why)) {
       throw new TinySamError("unsupported", `the page's Content-Security-Policy forbids WebAssembly: add 'wasm-unsafe-eval' to its script-src (${why})`, { cause });
     }
     if (typeof wasm === "string" && wasm.startsWith("file:")) {

@@ -51,6 +51,8 @@ export class Host {
   /** How a GPU failed in the middle of a call. It would fail the next one, too: under `auto` it is left for the CPU. */
   #failedGpu: TinySamError | undefined;
   #released: TinySamError | undefined;
+  /** Stops a start that nobody else can: a restart's. */
+  readonly #stop = new AbortController();
   /** Workers that an engine may have at most, since one died: memory may have been the reason. */
   #atMost = Infinity;
 
@@ -89,13 +91,18 @@ export class Host {
   async start(onProgress?: (progress: Progress) => void, signal?: AbortSignal): Promise<Running> {
     if (this.#released !== undefined) throw this.#released;
     if (this.#running !== undefined && this.#running.connection.death === undefined) return this.#running;
-    this.#starting ??= this.#open(onProgress, signal).finally(() => (this.#starting = undefined));
+    this.#starting ??= this.#open(onProgress, signal ?? this.#stop.signal)
+      .catch((error: unknown) => {
+        throw this.#released ?? error;
+      })
+      .finally(() => (this.#starting = undefined));
     return this.#starting;
   }
 
   /** Ends the engine for good. */
   release(): void {
     this.#released = new TinySamError("released", "this model was freed: load it again");
+    this.#stop.abort();
     this.lane.fail(this.#released);
     this.#running?.connection.close(this.#released);
     // One that is still starting is closed as soon as it has started.

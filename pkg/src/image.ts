@@ -87,8 +87,9 @@ export class SamImage {
       const onEvent = ({ masks, done, total }: BatchRecord) => {
         // Batches on their way when the run was stopped are nobody's.
         if (stopped.aborted) return this.#freeRecords(masks);
-        onProgress?.({ done, total });
+        // The masks first: what the caller's function throws must not lose them.
         onBatch(this.#masks(masks), { done, total });
+        onProgress?.({ done, total });
       };
       return this.#run(
         () => this.#connection.call("everything", { embedding: this.#id, options: defined(rest) }, { signal: stopped, onEvent }),

@@ -28,6 +28,8 @@ const forgotten = typeof FinalizationRegistry === "undefined" ? undefined : new 
 export class Lease {
   readonly #share: Share;
   #released: TinySamError | undefined;
+  /** Who waits for what may never come. */
+  readonly #waiting = new Set<(error: TinySamError) => void>();
 
   private constructor(share: Share) {
     this.#share = share;
@@ -61,9 +63,19 @@ export class Lease {
     if (this.#released !== undefined) throw this.#released;
   }
 
+  /** Waits for what nobody can end, as a picture that loads for ever, but no longer than until the release. */
+  orReleased<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#released !== undefined) return reject(this.#released);
+      this.#waiting.add(reject);
+      promise.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
+  }
+
   release(): void {
     if (this.#released !== undefined) return;
     this.#released = new TinySamError("released", "this model was freed: load it again");
+    for (const reject of this.#waiting) reject(this.#released);
     forgotten?.unregister(this);
     letGo(this.#share);
   }

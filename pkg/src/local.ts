@@ -6,6 +6,8 @@ import { Server } from "./server.js";
 
 /** Devices whose module trapped: here it cannot be made anew. */
 const crashed = new Set<DeviceKind>();
+/** The engines of this thread, which share their device's module: what traps in one has ended all. */
+const open = new Map<Server, DeviceKind>();
 
 /**
  * The engine on the page's own thread, behind the same kind of port as a worker's.
@@ -13,13 +15,13 @@ const crashed = new Set<DeviceKind>();
  */
 export function openLocal(kind: DeviceKind, wasm: string): Line {
   const { port1, port2 } = new MessageChannel();
-  const server = new Server(port2, () => importModule(kind));
+  const server = new Server(port2, () => importModule(kind), () => trapped(kind));
+  open.set(server, kind);
   const closing = new AbortController();
   const watch = (error: unknown) => {
     // The page may run other modules: only a trap inside ours is our crash.
     const { stack = "" } = isTrap(error) ? (error as Error) : {};
     if (!stack.includes(wasm) && !/tinysam/.test(stack)) return;
-    crashed.add(kind);
     server.crash(error);
   };
   // Not every place that is no browser has these.
@@ -30,10 +32,16 @@ export function openLocal(kind: DeviceKind, wasm: string): Line {
     port: port1,
     close: () => {
       closing.abort();
+      open.delete(server);
       server.close();
       port1.close();
     },
   };
+}
+
+function trapped(kind: DeviceKind): void {
+  crashed.add(kind);
+  for (const [server, other] of open) if (other === kind) server.crash(new Error("another engine of this thread has crashed"));
 }
 
 async function importModule(kind: DeviceKind): Promise<EngineModule> {

@@ -13,7 +13,7 @@ import { checkNames } from "./options.js";
 import { numbers } from "./prompts.js";
 import type { EmbeddingRecord } from "./protocol.js";
 import { orAborted } from "./signals.js";
-import { discard, prepareSource, transferables, type PostableImage } from "./source.js";
+import { discard, isLoading, prepareSource, transferables, type PostableImage } from "./source.js";
 import type { Box, ImageSource, ModelName, Numbers } from "./types.js";
 import { prepareWeights } from "./weights.js";
 
@@ -89,7 +89,9 @@ export class TinySam {
     const crop = plainCrop(options.crop);
     throwIfAborted(signal);
     // Pixels are taken now, not when the turn comes: a canvas or video may have moved on by then.
-    return this.#open(prepareSource(source), signal, (connection, image) =>
+    const preparing = prepareSource(source);
+    if (isLoading(source)) await this.#come(preparing, signal);
+    return this.#open(preparing, signal, (connection, image) =>
       connection.call("embed", { source: image, size, crop }, { transfer: transferables(image), signal }),
     );
   }
@@ -105,43 +107,59 @@ export class TinySam {
     checkNames<RestoreOptions>(options, RESTORE, "the options of restore");
     const { photo, signal } = options;
     throwIfAborted(signal);
-    const saved = Promise.resolve(copyOf(bytes));
-    saved.catch(() => undefined);
-    return this.#open(photo === undefined ? undefined : prepareSource(photo), signal, async (connection, image) => {
-      const copy = await saved;
-      const transfer = [copy.buffer, ...(image === undefined ? [] : transferables(image))];
-      return connection.call("restore", { bytes: copy, photo: image }, { transfer, signal });
+    const saved = copyOf(bytes);
+    const preparing = photo === undefined ? Promise.resolve(undefined) : prepareSource(photo);
+    if (photo !== undefined && isLoading(photo)) await this.#come(preparing, signal);
+    // First the bytes: where they cannot be read, the photo is let go.
+    const both = saved.then(
+      () => preparing,
+      (error: unknown) => {
+        drop(preparing);
+        throw error;
+      },
+    );
+    return this.#open(both, signal, async (connection, image) => {
+      const bytes = await saved;
+      const transfer = [bytes.buffer, ...(image === undefined ? [] : transferables(image))];
+      return connection.call("restore", { bytes, photo: image }, { transfer, signal });
     });
+  }
+
+  /** Waits for a picture that is still loading before its turn comes: nobody else is to wait for one that never does. */
+  async #come(preparing: Promise<PostableImage | undefined>, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await orAborted(this.#lease.orReleased(preparing), signal);
+    } catch (error) {
+      drop(preparing);
+      throw error;
+    }
   }
 
   /** An image by a call that gets a prepared picture, which is freed if the call never comes to be. */
   #open<Picture extends PostableImage | undefined>(
-    prepared: Promise<Picture> | undefined,
+    preparing: Promise<Picture>,
     signal: AbortSignal | undefined,
     call: (connection: Connection, picture: Picture) => Promise<EmbeddingRecord>,
   ): Promise<SamImage> {
-    const preparing = prepared ?? Promise.resolve(undefined as Picture);
-    const drop = () => void preparing.then((picture) => picture !== undefined && discard(picture), () => undefined);
     preparing.catch(() => undefined);
     return this.#lease.host.lane.run({
       start: async () => {
         let posted = false;
         try {
-          // An element may take for ever to load, and nobody can stop it.
-          const picture = await orAborted(preparing, signal);
+          const picture = await orAborted(this.#lease.orReleased(preparing), signal);
           const { connection } = await this.#start();
           throwIfAborted(signal);
           const reply = call(connection, picture);
           posted = true;
           return new SamImage(this.#lease, connection, await reply);
         } catch (error) {
-          if (!posted) drop();
-          throw error instanceof DOMException && error.name === "DataCloneError" ? tainted(error) : error;
+          if (!posted) drop(preparing);
+          throw error instanceof DOMException && error.name === "DataCloneError" ? unsendable(await preparing, error) : error;
         }
       },
       signal,
       discard: (image) => image.free(),
-      dropped: drop,
+      dropped: () => drop(preparing),
     });
   }
 
@@ -177,6 +195,18 @@ export class TinySam {
   }
 }
 
+/** Frees a picture that nobody takes any more, when it has come. */
+function drop(preparing: Promise<PostableImage | undefined>): void {
+  void preparing.then((picture) => picture !== undefined && discard(picture), () => undefined);
+}
+
+/** Why a picture cannot be sent to the engine: its pixels are another origin's, or it is no picture but a proxy of one. */
+function unsendable(picture: PostableImage | undefined, cause: DOMException): TinySamError {
+  const kind = kindOf(picture);
+  if (kind === "ImageBitmap" || kind === "VideoFrame") return tainted(cause);
+  return new TinySamError("image_invalid", `this ${kind} cannot be sent to the engine (${cause.message}): if it is a proxy, give what is behind it (Vue: toRaw)`, { cause });
+}
+
 function checkSize(size: number): void {
   if (!Number.isInteger(size) || size < 64 || size > 1024 || size % 64 !== 0) {
     throw new TinySamError("option_invalid", `size must be a multiple of 64 from 64 to 1024, not ${size}`);
@@ -200,11 +230,14 @@ function plainCrop(crop: Box | Numbers | undefined): Box | undefined {
 }
 
 /** A copy of saved bytes, whatever holds them. */
-function copyOf(bytes: ArrayBuffer | Uint8Array | Blob): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> {
+async function copyOf(bytes: ArrayBuffer | Uint8Array | Blob): Promise<Uint8Array<ArrayBuffer>> {
   const kind = kindOf(bytes);
-  if (kind === "Blob" || kind === "File") return (bytes as Blob).arrayBuffer().then((buffer) => new Uint8Array(buffer));
+  if (kind === "Blob" || kind === "File") return new Uint8Array(await (bytes as Blob).arrayBuffer().catch(unread));
   if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength).slice();
   if (kind === "ArrayBuffer" || kind === "SharedArrayBuffer") return new Uint8Array(bytes as ArrayBuffer).slice();
   throw new TinySamError("embedding_invalid", "a saved image is an ArrayBuffer, a Uint8Array or a Blob");
 }
 
+function unread(cause: unknown): never {
+  throw new TinySamError("embedding_invalid", `this file cannot be read (${String(cause)}): was it moved or changed? Choose it again`, { cause });
+}

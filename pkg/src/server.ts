@@ -32,6 +32,7 @@ type Handlers = {
 export class Server {
   readonly #port: Port;
   readonly #loadModule: () => Promise<EngineModule>;
+  readonly #onCrash: () => void;
   readonly #embeddings = new Map<EmbeddingId, EmbeddingEntry>();
   readonly #masks = new Map<MaskId, EngineMask>();
   readonly #running = new Map<number, AbortController>();
@@ -42,16 +43,20 @@ export class Server {
   #closed = false;
   #crashed = false;
 
-  constructor(port: Port, loadModule: () => Promise<EngineModule>) {
+  /** `onCrash` hears of a trap, whoever noticed it. */
+  constructor(port: Port, loadModule: () => Promise<EngineModule>, onCrash: () => void = () => undefined) {
     this.#port = port;
     this.#loadModule = loadModule;
+    this.#onCrash = onCrash;
     port.addEventListener("message", (event) => void this.#receive(event.data as Request));
   }
 
   /** Tells the other side that the engine trapped. A trap leaves the promise of its call pending for ever. */
   crash(error: unknown): void {
+    if (this.#crashed) return;
     this.#crashed = true;
     this.#send({ crash: error instanceof Error ? error.message : String(error) });
+    this.#onCrash();
   }
 
   /** Frees all that is held, once the calls that still run have heard that they shall stop: they borrow it. */

@@ -33,6 +33,14 @@ export async function prepareSource(source: ImageSource): Promise<PostableImage>
   }
 }
 
+/**
+ * Whether a picture may take for ever to come: an element that loads lazily does as long as nobody scrolls to it.
+ * @internal
+ */
+export function isLoading(source: ImageSource): boolean {
+  return kindOf(source) === "HTMLImageElement" && !(source as HTMLImageElement).complete;
+}
+
 async function prepared(kind: string, source: Exclude<ImageSource, string>): Promise<PostableImage> {
   if (kind === "" || kind === "Object" || kind === "ImageData") {
     const pixels = copied(source as Partial<PixelData> & { colorSpace?: string });

@@ -116,7 +116,7 @@ function trusted(address: string): string {
 async function whyNot({ address, howToServe }: Place, first: unknown, second: unknown): Promise<string> {
   const reasons = [...new Set([first, second].map(text).filter((reason) => reason !== ""))].join("; ");
   const failed = `the worker did not start${reasons && ` (${reasons})`}`;
-  if (/Trusted ?(Type|Script)/i.test(reasons)) {
+  if (/Trusted ?(Type|Script)|Sink type mismatch/i.test(reasons)) {
     return `${failed}: add tinysam to \`trusted-types\` in the page's Content-Security-Policy, or set \`worker: false\``;
   }
   const fault = await notServed(address);

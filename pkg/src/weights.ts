@@ -61,6 +61,8 @@ async function prepareSource(
   if (typeof weights === "string" || kind === "URL") return absoluteUrl(weights as string | URL, "checkpoint_unreachable");
   if (kind === "Blob" || kind === "File") return weights as Blob;
   if (kind === "Response") return download(weights as Response, onProgress, signal);
+  // A Blob takes no memory that is shared.
+  if (ArrayBuffer.isView(weights) && kindOf(weights.buffer) === "SharedArrayBuffer") return new Blob([(weights as Uint8Array).slice() as Uint8Array<ArrayBuffer>]);
   if (kind === "ArrayBuffer" || ArrayBuffer.isView(weights)) return new Blob([weights as Uint8Array<ArrayBuffer> | ArrayBuffer]);
   throw new TinySamError("option_invalid", "weights must be a URL, Blob, ArrayBuffer, Uint8Array or Response of a checkpoint");
 }

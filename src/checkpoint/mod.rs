@@ -18,7 +18,7 @@
 //! | | more than |
 //! |---|---|
 //! | the file, and what it unpacks to | 256 MiB each |
-//! | a zip's directory, its pickle, a `.safetensors` header | 1 MiB each |
+//! | a zip's directory, a `.safetensors` header; a pickle | 1 MiB each; 2 MiB |
 //! | tensors; axes of one; elements of one; bytes of its name | 4096; 8; 64 Mi; 256 |
 //! | elements of a tensor that repeats its storage's | 1 Mi |
 //!
@@ -41,7 +41,7 @@ use sha2::{Digest, Sha256};
 
 pub use convert::Precision;
 pub use tensor::Dtype;
-pub use tensor_file::TensorFile;
+pub use tensor_file::{Format, TensorFile};
 
 use crate::{Error, Result};
 

@@ -19,6 +19,25 @@ pub struct TensorFile {
     contents: Contents,
 }
 
+/// What the first bytes of a file say that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A zip, as `torch.save` writes.
+    Pth,
+    /// A `.safetensors`.
+    Safetensors,
+}
+
+impl Format {
+    /// None if it is neither.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        if bytes.starts_with(b"PK\x03\x04") {
+            return Some(Format::Pth);
+        }
+        (bytes.get(8) == Some(&b'{')).then_some(Format::Safetensors)
+    }
+}
+
 impl TensorFile {
     /// Reads the directory of tensors; which format it is, the first bytes tell.
     ///
@@ -28,12 +47,10 @@ impl TensorFile {
         if bytes.len() > limits::FILE {
             return Err(invalid(format!("it has {} bytes, at most {} are read", bytes.len(), limits::FILE)));
         }
-        let contents = if bytes.starts_with(b"PK\x03\x04") {
-            pth::read(&bytes)?
-        } else if bytes.get(8) == Some(&b'{') {
-            safetensors::read(&bytes)?
-        } else {
-            return Err(invalid(describe_stranger(&bytes)));
+        let contents = match Format::of(&bytes) {
+            Some(Format::Pth) => pth::read(&bytes)?,
+            Some(Format::Safetensors) => safetensors::read(&bytes)?,
+            None => return Err(invalid(describe_stranger(&bytes))),
         };
         Ok(Self { bytes, contents })
     }
@@ -143,13 +160,13 @@ impl TensorFile {
 
 /// What to tell someone whose file is neither of the two formats.
 fn describe_stranger(bytes: &[u8]) -> String {
-    /// The number with which PyTorch's own files began before they were zips, as a pickle of it alone.
-    const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+    /// The number with which PyTorch's own files began before they were zips: a pickle of it alone, of any protocol.
+    const LEGACY: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
     let start = &bytes[..bytes.len().min(64)];
     let text = String::from_utf8_lossy(start);
     let what = if bytes.is_empty() {
         "the file is empty: download it again"
-    } else if bytes.starts_with(LEGACY) {
+    } else if bytes.starts_with(b"\x80") && start.windows(LEGACY.len()).any(|bytes| bytes == LEGACY) {
         "it is in PyTorch's old format: save it anew with a PyTorch of 1.6 or later, \
          `torch.save(torch.load(path, map_location=\"cpu\", weights_only=True), new_path)`"
     } else if bytes.starts_with(b"\x80") {

@@ -50,6 +50,9 @@ pub(super) fn prefix(file: &TensorFile) -> Result<String> {
     }
 }
 
+/// Wrappers within wrappers that are looked through: scripts put two or three around a network.
+const WRAPPERS: usize = 8;
+
 /// A dict's own name, and the same with one wrapper's name after the other.
 fn wrappers(file: &TensorFile, dict: &str) -> impl Iterator<Item = String> {
     iter::successors(Some(dict.to_owned()), |prefix| {
@@ -60,6 +63,7 @@ fn wrappers(file: &TensorFile, dict: &str) -> impl Iterator<Item = String> {
         let (wrapper, _) = first.split_once('.')?;
         (last.split_once('.')?.0 == wrapper).then(|| format!("{prefix}{wrapper}."))
     })
+    .take(1 + WRAPPERS)
 }
 
 /// What is wrong where the network is behind a name that not all tensors of its dict have before theirs. Those others

@@ -32,6 +32,10 @@ const BATCH: usize = if cfg!(feature = "webgpu") {
     4
 };
 
+/// Tokens of all prompts that are decoded at once. On WebGPU what cells take up of each lies in one buffer, 32 KiB a token at
+/// side 1024, of which 128 MiB are promised to a binding.
+const TOKENS: usize = 2048;
+
 /// Of fewer prompts none is given to another worker: it would first have to be given the embedding.
 const SHARED: usize = 8;
 
@@ -220,7 +224,8 @@ impl Decoding<'_> {
         let alike = |i: &usize| {
             inputs[*i].tokens() == inputs[begun].tokens() && prompts[*i].mask.is_some() == prompts[begun].mask.is_some()
         };
-        begun..begun + (begun..prompts.len()).take(BATCH).take_while(alike).count()
+        let most = (TOKENS / inputs.get(begun).map_or(1, model::Prompt::tokens)).clamp(1, BATCH);
+        begun..begun + (begun..prompts.len()).take(most).take_while(alike).count()
     }
 
     async fn here(&mut self, prompts: &Range<usize>) -> Result<Batch> {

@@ -158,7 +158,7 @@ impl Sam {
 
         let candidates = suppress(candidates, |c| (c.bbox, c.score), options.box_nms_thresh);
         let mut pause = async || on_batch(Batch { masks: &[], done: total, total }).await;
-        let masks = self.masks_of(embedding, candidates, &mut pause).await?;
+        let masks = self.masks_of(embedding, candidates, options, &mut pause).await?;
         match options.min_mask_region_area {
             0 => Ok(masks),
             area => tidied(masks, area, options.box_nms_thresh, pause).await,
@@ -218,6 +218,7 @@ impl Sam {
         &self,
         embedding: &Embedding,
         candidates: Vec<Candidate>,
+        options: &Options,
         pause: &mut impl AsyncFnMut() -> Result<()>,
     ) -> Result<Vec<Mask>> {
         let mut held = 0;
@@ -235,13 +236,14 @@ impl Sam {
         let gone: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.mask.is_none()).collect();
         let prompts: Vec<Prompt> = gone.iter().map(|candidate| candidate.source.prompt.as_ref().clone()).collect();
         let mut again = Vec::with_capacity(gone.len());
+        let cutoffs = Cutoffs { stability_offset: options.stability_score_offset, ..Cutoffs::default() };
         let mut batches = self.decode(embedding, &prompts, None)?;
         while let Some(batch) = batches.next().await? {
             for answered in batch.answers() {
                 let Candidate { score, source, point, .. } = gone[answered.prompt];
                 let logits = answered.logits(source.token);
                 let frame = &embedding.frame;
-                let mut mask = Mask::measured(frame, source.clone(), *score, logits, &Cutoffs::default()).0;
+                let mut mask = Mask::measured(frame, source.clone(), *score, logits, &cutoffs).0;
                 mask.point = Some(*point);
                 room(&mask)?;
                 again.push(mask);
@@ -405,7 +407,12 @@ mod tests {
         let sam = Sam::load(&checkpoint, &Device::flex()).unwrap();
         let image = Image::from_rgb(160, 120, synth::synth(160, 120)).unwrap();
         let embedding = block_on(sam.embed(&image, 64, async || Ok(()))).unwrap();
-        let options = Options { pred_iou_thresh: 0.0, stability_score_thresh: 0.0, ..Options::default() };
+        let options = Options {
+            pred_iou_thresh: 0.0,
+            stability_score_thresh: 0.0,
+            stability_score_offset: 0.25,
+            ..Options::default()
+        };
         let points = coarse_grid(4, [0, 0, 160, 120]);
         let masks = |mut held: usize| {
             let candidates =
@@ -416,7 +423,7 @@ mod tests {
                 pauses += 1;
                 Ok(())
             };
-            (block_on(sam.masks_of(&embedding, candidates, &mut pause)).unwrap(), gone, pauses)
+            (block_on(sam.masks_of(&embedding, candidates, &options, &mut pause)).unwrap(), gone, pauses)
         };
         let (held, none_gone, _) = masks(0);
         assert!(held.len() > 16 && none_gone == 0);
@@ -428,6 +435,8 @@ mod tests {
             for (again, held) in again.iter().zip(&held) {
                 assert_eq!(again.point, held.point);
                 assert!(again.area.abs_diff(held.area) <= 4, "{} {}", again.area, held.area);
+                let apart = (again.stability - held.stability).abs();
+                assert!(apart < 0.01, "{} {}", again.stability, held.stability);
             }
         }
     }
@@ -446,7 +455,8 @@ mod tests {
         let results = |count: usize| {
             let candidate =
                 |_| Candidate { mask: Some(large.clone()), ..Candidate::new(mask(0.5, |_, _| true), &mut 0) };
-            block_on(sam.masks_of(&embedding, (0..count).map(candidate).collect(), &mut async || Ok(())))
+            let candidates = (0..count).map(candidate).collect();
+            block_on(sam.masks_of(&embedding, candidates, &Options::default(), &mut async || Ok(())))
         };
         assert_eq!(results(most).unwrap().len(), most);
         assert_eq!(results(most + 1).unwrap_err().code(), "out_of_memory");

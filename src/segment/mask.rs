@@ -26,7 +26,7 @@ pub struct Mask {
     /// The point of the grid that found it, in everything mode.
     pub point: Option<[f64; 2]>,
     pub(super) source: Source,
-    /// Low-res logits, once they were asked for.
+    /// Low-res logits, once they were asked for, of a prompt that was asked alone: it may be refined again and again.
     logits: Arc<OnceLock<Arc<[f32]>>>,
     /// Whether small regions were removed: the pixels are no longer those of the logits.
     pub(super) edited: bool,
@@ -92,8 +92,9 @@ impl std::borrow::Borrow<Runs> for Mask {
 impl Sam {
     /// Low-res logits of a mask of this embedding, `[S/4, S/4]`: a prompt for a refinement.
     ///
-    /// They are made when they are first asked for, and kept by the mask: most never are, and what is shown of a mask needs
-    /// no padding. Of the last prompt that was asked alone that is an upscaling; any other goes through the decoder again.
+    /// They are made when they are asked for: mostly they never are, and what is shown of a mask needs no padding. For the
+    /// last prompt that was asked alone that is an upscaling, and its mask keeps them; any other goes through the decoder
+    /// again, and of many masks they would be a gigabyte.
     ///
     /// # Errors
     /// As the device has them.
@@ -102,15 +103,17 @@ impl Sam {
             return Ok(logits.clone());
         }
         let Source { prompt, token, attended } = &mask.source;
-        let attended = match attended.upgrade() {
+        let last = attended.upgrade();
+        let attended = match &last {
             Some(attended) => attended,
             None => {
                 let input = prompt.resolve(&embedding.frame)?;
-                Arc::new(self.attend(embedding, &[input], std::slice::from_ref(prompt)))
+                &Arc::new(self.attend(embedding, &[input], std::slice::from_ref(prompt)))
             }
         };
-        let masks = read(self.model.mask_decoder.masks(&attended, embedding.frame.cells())).await?;
+        let masks = read(self.model.mask_decoder.masks(attended, embedding.frame.cells())).await?;
         let one = masks.len() / MASKS;
-        Ok(mask.logits.get_or_init(|| masks[token * one..][..one].into()).clone())
+        let logits: Arc<[f32]> = masks[token * one..][..one].into();
+        Ok(if last.is_some() { mask.logits.get_or_init(|| logits).clone() } else { logits })
     }
 }

@@ -17,6 +17,10 @@ pub struct Prompt {
     pub mask: Option<Vec<f32>>,
 }
 
+/// Points of one prompt. What a person marks is a few; the work and its memory grow with each, to a gigabyte for
+/// thousands.
+const POINTS: usize = 1000;
+
 impl Prompt {
     /// One foreground point.
     pub fn point(x: f32, y: f32) -> Self {
@@ -31,7 +35,7 @@ impl Prompt {
     /// The prompt in model pixels. Boxes are clipped to what the network saw of the picture.
     ///
     /// # Errors
-    /// `prompt_invalid` if there is neither a point nor a box, if labels and points differ in number, if a number is
+    /// `prompt_invalid` if there is neither a point nor a box, if there are over a thousand points, if labels and points differ in number, if a number is
     /// not finite, if a point lies outside of that or a box touches none of it, or if the mask is not as large as
     /// this picture's low-res logits.
     pub(crate) fn resolve(&self, frame: &Frame) -> Result<model::Prompt> {
@@ -45,6 +49,9 @@ impl Prompt {
             let advice =
                 if self.mask.is_some() { ": a mask says nothing without one, add one inside the object" } else { "" };
             return invalid(format!("it has neither a point nor a box{advice}"));
+        }
+        if self.points.len() > POINTS {
+            return invalid(format!("{} points; at most {POINTS} together say what one object is", self.points.len()));
         }
         if !self.labels.is_empty() && self.labels.len() != self.points.len() {
             return invalid(format!("{} labels for {} points", self.labels.len(), self.points.len()));
@@ -142,6 +149,8 @@ mod tests {
         assert_eq!(code(Prompt::default()), "prompt_invalid");
         assert_eq!(code(Prompt { labels: vec![1, 1], ..point.clone() }), "prompt_invalid");
         assert_eq!(code(Prompt { labels: vec![2], ..point.clone() }), "prompt_invalid");
+        assert_eq!(code(Prompt { points: vec![[1.0, 1.0]; 1001], ..point.clone() }), "prompt_invalid");
+        assert!(resolve(Prompt { points: vec![[1.0, 1.0]; 1000], ..point.clone() }).is_ok());
         assert_eq!(code(Prompt::point(f32::NAN, 1.0)), "prompt_invalid");
         assert_eq!(code(Prompt::point(640.5, 1.0)), "prompt_invalid");
         assert_eq!(code(Prompt::bbox([0.0, 0.0, 0.0, 5.0])), "prompt_invalid");

@@ -73,14 +73,18 @@ pub async fn pixels(source: JsValue, signal: &Signal) -> Result<JsPhoto> {
     }
 }
 
+/// Refuses an encoded picture that is empty or too long, before anything of it is read.
+pub fn check_length(file: &Blob) -> Result<()> {
+    match file.size() {
+        0.0 => Err(Error::ImageInvalid("the file is empty".into())),
+        length if length > fetch::MAX_PICTURE as f64 => Err(fetch::picture_too_long()),
+        _ => Ok(()),
+    }
+}
+
 /// An encoded picture.
 async fn decode(file: &Blob, signal: &Signal) -> Result<JsPhoto> {
-    if file.size() == 0.0 {
-        return Err(Error::ImageInvalid("the file is empty".into()));
-    }
-    if file.size() > fetch::MAX_PICTURE as f64 {
-        return Err(fetch::picture_too_long());
-    }
+    check_length(file)?;
     let (header, size) = header_of(file, signal).await?;
     if let Some((width, height)) = size {
         check_size(width, height)?;

@@ -86,6 +86,7 @@ async fn served(
         Some(file) => file,
         None => fetch::picture(&request.image_url, signal).await?,
     };
+    decode::check_length(&file)?;
     let digest = signal.race(digest(&file)).await?;
     let known = latest.borrow().clone().filter(|latest| Some(&latest.digest) == digest.as_ref());
     let photo = match &known {

@@ -1,6 +1,6 @@
 //! Bytes from wherever a page has them: an address, a file, a response, memory.
 
-use js_sys::Uint8Array;
+use js_sys::{Function, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal, Blob, BlobPropertyBag, Request, Response};
 
@@ -8,9 +8,9 @@ use super::cache::{Store, Validators};
 use super::digest::sha256;
 use super::error::text;
 use super::http::{Answer, body, cancel, content_length, drain, get, is_own, request, send};
-use super::js::tag;
+use super::js::{property, tag};
 use super::signal::Signal;
-use crate::checkpoint::limits;
+use crate::checkpoint::{Format, limits};
 use crate::{Error, Result};
 
 /// The longest checkpoint that is read; TinySAM's has 41 MB.
@@ -59,7 +59,7 @@ pub struct Progress {
 ///
 /// Streams straight into the returned vector. Only downloads from http(s)
 /// addresses are cached. A cached entry that cannot be read, has another hash, or of which the server has another
-/// version, is replaced.
+/// version, is replaced; by a version that comes whole and is a checkpoint, else what is kept is used.
 ///
 /// # Errors
 /// [`Error::CheckpointUnreachable`] (network, CORS, HTTP status), [`Error::CheckpointHash`],
@@ -157,22 +157,35 @@ async fn download(
     if let Some(store) = &store
         && let Some(kept) = signal.race(store.get(&absolute)).await?
     {
-        if wanted.is_none() {
-            newer = another(&absolute, &Validators::of(&kept), signal).await?;
-        }
-        if newer.is_none() {
-            match read(&kept, "verify", wanted, progress, signal).await {
+        let response = match wanted {
+            None => another(&absolute, &Validators::of(&kept), signal).await?,
+            Some(_) => None,
+        };
+        match response {
+            Some(response) => newer = Some((response, kept)),
+            None => match read(&kept, "verify", wanted, progress, signal).await {
                 Err(error @ (Error::Aborted | Error::OutOfMemory(_))) => return Err(error),
                 Err(_) => signal.race(store.remove(&absolute)).await?,
                 whole => return whole,
-            }
+            },
         }
     }
-    let response = match newer {
-        Some(response) => response,
-        None => get(url, Answer::Current, signal, Error::CheckpointUnreachable).await?,
+    let (mut bytes, response) = match newer {
+        None => {
+            let response = get(url, Answer::Current, signal, Error::CheckpointUnreachable).await?;
+            (read(&response, "download", wanted, progress, signal).await?, response)
+        }
+        Some((response, kept)) => match read(&response, "download", wanted, progress, signal).await {
+            Err(error @ (Error::Aborted | Error::OutOfMemory(_))) => return Err(error),
+            Ok(bytes) if Format::of(&bytes).is_some() => (bytes, response),
+            // A page that says something else, or half a file.
+            other => {
+                let why = other.err().map_or("it is no checkpoint".to_owned(), |error| error.to_string());
+                log::warn!("{url} has another version, but {why}. The version that was kept is used");
+                return read(&kept, "verify", wanted, progress, signal).await;
+            }
+        },
     };
-    let mut bytes = read(&response, "download", wanted, progress, signal).await?;
     if let Some(store) = &store {
         signal.race(store.put(&absolute, &mut bytes, &Validators::of(&response))).await?;
     }
@@ -191,7 +204,7 @@ async fn another(url: &str, kept: &Validators, signal: &Signal) -> Result<Option
     // A signal of its own: the question is given up without the load.
     let question = AbortController::new().map_err(|exception| Error::Internal(text(&exception)))?;
     let asked = Signal::new(Some(question.signal()));
-    let patience = Signal::new(Some(AbortSignal::timeout_with_u32(PATIENCE_MS)));
+    let patience = Signal::new(Some(after(PATIENCE_MS)?));
     let request = request(url, answer, &asked, Error::CheckpointUnreachable)?;
     let sent = patience.race(send(&request, &asked, Error::CheckpointUnreachable));
     let answer = match signal.race(sent).await {
@@ -219,6 +232,18 @@ async fn another(url: &str, kept: &Validators, signal: &Signal) -> Result<Option
     }
     cancel(&answer);
     Ok(None)
+}
+
+/// A signal that aborts after so many milliseconds: `AbortSignal.timeout`, which Chrome has since 103.
+fn after(ms: u32) -> Result<AbortSignal> {
+    let failed = |exception: JsValue| Error::Internal(text(&exception));
+    let controller = AbortController::new().map_err(failed)?;
+    let signal = controller.signal();
+    let global = js_sys::global();
+    let set_timeout: Function = property(&global, "setTimeout").unchecked_into();
+    let abort = Closure::once_into_js(move || controller.abort());
+    set_timeout.call2(&global, &abort, &ms.into()).map_err(failed)?;
+    Ok(signal)
 }
 
 async fn read(

@@ -160,6 +160,12 @@ fn what_pytorch_writes_otherwise_is_refused_with_advice() {
     ] {
         assert_says(&refusal(fixture(name)), words);
     }
+    // The old format by the newer protocols of pickle, which people choose for large files.
+    const NUMBER: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+    for start in [&b"\x80\x03"[..], b"\x80\x04\x95\x0d\0\0\0\0\0\0\0"] {
+        assert_says(&refusal([start, NUMBER, b"\x80\x04M\xe9\x03."].concat()), &["old format", "torch.save"]);
+    }
+    assert_says(&refusal(b"\x80\x04N.".to_vec()), &["pickle", "torch.save"]);
 }
 
 #[test]

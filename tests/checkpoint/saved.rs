@@ -188,6 +188,7 @@ const LOADS: &[Row] = &[
     }),
     ("DataParallel's", "module.", || prefixed("module.").file()),
     ("torch.compile's", "_orig_mod.", || prefixed("_orig_mod.").file()),
+    ("in more wrappers than anyone has", "a.a.a.a.a.a.a.a.", || prefixed("a.a.a.a.a.a.a.a.").file()),
     ("a field's", "sam.", || prefixed("sam.").file()),
     ("an average's, with its count", "module.", || {
         let mut dict = prefixed("module.");

@@ -80,8 +80,8 @@ export class FakeEngine implements DoorEngine {
 }
 
 /** An error as the engine throws them. */
-export function coded(code: string): Error {
-  return Object.assign(new Error(`the engine says ${code}`), { code });
+export function coded(code: string, more: { endsDevice?: true } = {}): Error {
+  return Object.assign(new Error(`the engine says ${code}`), { code, ...more });
 }
 
 /** No WebGPU: `auto` is left with the CPU. */

@@ -100,7 +100,7 @@ test("a GPU that fails is left for the CPU, with the reason; the next request do
     const { client, engine, standIn, routing } = await world(test);
     const served: string[] = [];
     routing.onBackend = ({ backend, reason }) => served.push(`${backend}: ${reason}`);
-    engine.failures.push(...failures.map(coded));
+    engine.failures.push(...failures.map((code) => coded(code, { endsDevice: true })));
     const reason = `WebGPU failed (the engine says ${failures[0]}), so the CPU is used`;
     const { data, logs } = await subscribe(client(), input);
     assert.ok(data.image);
@@ -116,6 +116,27 @@ test("a GPU that fails is left for the CPU, with the reason; the next request do
   }
 });
 
+test("other settings that come while a request runs are those that it goes on with", async (test) => {
+  const { client, engine, standIn, routing } = await world(test);
+  const served: string[] = [];
+  routing.onBackend = ({ backend }) => {
+    served.push(backend);
+    // The user picks another device: the engine is let go under the request.
+    if (served.length === 1) engine.choice = { kind: "cpu", reason: "it was asked for", software: false };
+  };
+  engine.failures.push(coded("released"));
+  await subscribe(client(), input);
+  assert.deepEqual([served, engine.runs.map(({ device }) => device)], [["webgpu", "cpu"], ["webgpu", "cpu"]]);
+
+  // And what is forbidden meanwhile is not done.
+  engine.choice = { kind: "webgpu", reason: "a GPU is available (fake)", software: false };
+  routing.onBackend = () => (routing.fallback = false);
+  engine.failures.push(coded("checkpoint_unreachable"));
+  const error = await failing(subscribe(client({ credentials: KEY }), input));
+  assert.match(error.message, /fal was not asked/);
+  assert.equal(submits(standIn.arrivals).length, 0);
+});
+
 test("what is not the GPU's fault is not tried again on the CPU; and the CPU has its own two tries", async (test) => {
   for (const code of ["checkpoint_unreachable", "checkpoint_hash", "checkpoint_invalid", "checkpoint_mismatch"]) {
     const { client, engine } = await world(test);
@@ -125,7 +146,7 @@ test("what is not the GPU's fault is not tried again on the CPU; and the CPU has
     assert.match(error.message, new RegExp(`the engine says ${code}\\. To let fal answer`));
   }
   const { client, engine } = await world(test);
-  engine.failures.push(...["crashed", "crashed", "crashed", "crashed"].map(coded));
+  engine.failures.push(...["crashed", "crashed", "crashed", "crashed"].map((code) => coded(code)));
   assert.equal((await failing(subscribe(client(), input))).body.error_type, "runner_disconnected");
   assert.deepEqual(engine.runs.map(({ device }) => device), ["webgpu", "webgpu", "cpu", "cpu"]);
 });

@@ -166,9 +166,13 @@ test("an upload whose terms end is not used for longer than half of them", async
     now += 2_000;
     await ask(url);
     assert.equal(initiates(standIn.arrivals).length, 3);
-    now += 1e9;
+    // Of "never" fal's client says nothing, and so nothing is known of it: half an hour.
+    now += 1_700_000;
     await ask(kept);
     assert.equal(initiates(standIn.arrivals).length, 3);
+    now += 1e9;
+    await ask(kept);
+    assert.equal(initiates(standIn.arrivals).length, 4);
   }
 });
 
@@ -400,6 +404,50 @@ test("pictures that are known at the door: a long data: URI, and nothing where t
   engine.choice = ONLY_CPU;
   await subscribe(own(keyed), { image_url: uri("image/png") });
   assert.equal(standIn.arrivals[0]!.body.toString(), JSON.stringify({ image_url: uri("image/png") }), "fal has it as it was given");
+});
+
+test("a long data: URI in lines, as many servers write it", async (test) => {
+  const { own, engine } = await world(test);
+  const bytes = Buffer.alloc(3_000_000, "any bytes, in no round number");
+  for (const [length, end] of [[76, "\r\n"], [64, "\n"]] as const) {
+    const lines = bytes.toString("base64").match(new RegExp(`.{1,${length}}`, "g"))!.join(end);
+    await subscribe(own(), { image_url: `data:image/jpeg;base64,${lines}` });
+    assert.ok(Buffer.from(await engine.runs.at(-1)!.image!.arrayBuffer()).equals(bytes), `lines of ${length}`);
+  }
+});
+
+test("files that come in crowds are not let go for each other, on their way or in the queue", async (test) => {
+  const { own, client, router, engine } = await world(test);
+  const many = Array.from({ length: 1100 }, (_, i) => photo(`photo ${i}`));
+  const addresses = await Promise.all(many.map((file) => client().storage.upload(file)));
+  assert.equal(await (await router(addresses[0]!)).text(), "photo 0");
+  assert.equal(await (await router(addresses[1099]!)).text(), "photo 1099");
+
+  const letGo = engine.hold();
+  const waiting = [0, 1, 2].map((i) => subscribe(own(), { image_url: photo(`waits ${i}`) }));
+  await settled();
+  const initiate = "https://rest.fal.ai/storage/upload/initiate";
+  for (let i = 0; i < 10_001; i++) {
+    const { upload_url } = (await (await router(initiate, { method: "POST" })).json()) as { upload_url: string };
+    await router(upload_url, { method: "PUT", body: "x" });
+  }
+  letGo();
+  await Promise.all(waiting);
+  assert.deepEqual(await Promise.all(engine.runs.map(({ image }) => image!.text())), ["waits 0", "waits 1", "waits 2"]);
+});
+
+test("a Request brings its body where it does not show one, as in Firefox", async (test) => {
+  const { router, client, engine, elsewhere } = await world(test);
+  const asFirefox = (url: string, body: unknown) => {
+    const request = new Request(url, { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } });
+    return Object.defineProperty(request, "body", { value: undefined });
+  };
+  const answer = await router(asFirefox(`https://fal.run/${ENDPOINT}`, { image_url: "data:image/png;base64,AAAA" }));
+  assert.equal(answer.status, 200);
+  assert.equal(engine.runs.length, 1);
+  const held = await client().storage.upload(photo());
+  assert.equal((await router(asFirefox("https://elsewhere.example/", { held }))).status, 422);
+  assert.equal(elsewhere.arrivals.length, 0);
 });
 
 test("pictures of an extension's own", async (test) => {

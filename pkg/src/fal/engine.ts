@@ -1,5 +1,6 @@
 import type { LoadOptions } from "../calls.js";
 import { chooseDevice, type DeviceChoice, type DeviceKind } from "../device.js";
+import { TinySamError } from "../errors.js";
 import { defined } from "../options.js";
 import { TinySam } from "../sam.js";
 import { orAborted } from "../signals.js";
@@ -42,7 +43,7 @@ export class Engine implements LocalEndpoint {
   readonly #settings: () => Settings;
   readonly #surroundings: Surroundings;
   #choice: Promise<DeviceChoice> | undefined;
-  #loaded: { readonly device: DeviceKind; readonly model: Promise<Model> } | undefined;
+  #loaded: { readonly device: DeviceKind; readonly model: Promise<Model>; readonly stop: AbortController } | undefined;
   #busy = 0;
   #sleep: ReturnType<typeof setTimeout> | undefined;
   #watching = false;
@@ -93,6 +94,7 @@ export class Engine implements LocalEndpoint {
   release(): void {
     const loaded = this.#loaded;
     this.#loaded = undefined;
+    loaded?.stop.abort();
     loaded?.model.then((model) => model.free(), () => undefined);
   }
 
@@ -107,7 +109,12 @@ export class Engine implements LocalEndpoint {
       this.release();
       const { weights, sha256, model, cache, worker, workers, assets, onProgress } = this.#settings();
       const options = defined({ weights, sha256, model, cache, worker, workers, assets, onProgress }) as LoadOptions;
-      const loaded = { device, model: this.#surroundings.load({ ...options, device }) };
+      const stop = new AbortController();
+      const loading = this.#surroundings.load({ ...options, device, signal: stop.signal }).catch((error: unknown) => {
+        // Who waits for it has not called it off.
+        throw stop.signal.aborted ? new TinySamError("released", "other settings came while the model was loaded") : error;
+      });
+      const loaded = { device, model: loading, stop };
       this.#loaded = loaded;
       // The next request tries again.
       loaded.model.catch(() => this.#loaded === loaded && (this.#loaded = undefined));

@@ -52,8 +52,8 @@ export interface Work {
 /** What a request came to, and the seconds that it took, where they were measured elsewhere. */
 export type Served = Outcome & { seconds?: number };
 
-/** After these the engine starts afresh, and the request gets one more try. (`released`: other settings came.) */
-const TRY_AGAIN = ["device_lost", "crashed", "released"];
+/** After these the engine starts afresh, and the request gets one more try. */
+const TRY_AGAIN = ["device_lost", "crashed"];
 
 /** What the engine may fail with that fal need not: what is the device's, its settings' or its weights'. */
 const TRIGGERS: ReadonlySet<string> = new Set([
@@ -65,18 +65,27 @@ const TRIGGERS: ReadonlySet<string> = new Set([
   "checkpoint_hash",
 ]);
 
-/** Serves one request, on the device or on fal; what it cannot do becomes an outcome, too. Rejects only on abort. */
-export async function serve(work: Work, local: LocalEndpoint, routing: Routing): Promise<Served> {
-  const { device = "auto" } = routing;
-  const way = routing.fallback === false || (named(device) && routing.fallback === undefined) ? undefined : work.way();
+/**
+ * Serves one request, on the device or on fal; what it cannot do becomes an outcome, too. Rejects only on abort.
+ *
+ * @param settings read anew whenever something is decided: what was forbidden meanwhile is not done
+ * @param again other settings came while the engine of the earlier ones worked at it
+ */
+export async function serve(work: Work, local: LocalEndpoint, settings: () => Routing, again = false): Promise<Served> {
+  const { device = "auto" } = settings();
+  const wayNow = () => {
+    const { device = "auto", fallback } = settings();
+    return fallback === false || (named(device) && fallback === undefined) ? undefined : work.way();
+  };
   const tell = (backend: Backend, reason: string) => {
     work.log("INFO", `running on ${backend}: ${reason}`);
     if (backend !== "fal" && work.webhook !== undefined) work.log("WARN", "the webhook is not called: this device serves the request");
-    routing.onBackend?.({ backend, reason, requestId: work.id });
+    settings().onBackend?.({ backend, reason, requestId: work.id });
   };
   /** Goes to fal, or says why it would have to; without an error of the engine there is no device for it. */
   const leave = async (reason: string, code = "device_unavailable"): Promise<Served> => {
-    if (way === undefined) return refusal(reason, code, routing);
+    const way = wayNow();
+    if (way === undefined) return refusal(reason, code, settings());
     work.release();
     tell("fal", reason);
     return ask(way, work);
@@ -92,7 +101,7 @@ export async function serve(work: Work, local: LocalEndpoint, routing: Routing):
     return leave(text(error), code(error));
   }
   work.signal.throwIfAborted();
-  if (device === "auto" && choice.kind === "cpu" && way !== undefined) {
+  if (device === "auto" && choice.kind === "cpu" && wayNow() !== undefined) {
     return leave(choice.reason.replace(/, so the CPU is used$/, ""));
   }
   let { kind, reason } = choice;
@@ -100,13 +109,17 @@ export async function serve(work: Work, local: LocalEndpoint, routing: Routing):
     if (losses === 0) tell(kind, reason);
     try {
       const answer = await run(kind, work, local);
-      return answer.unreachable && way !== undefined ? await leave("the picture could not be fetched from here") : answer;
+      return answer.unreachable && wayNow() !== undefined ? await leave("the picture could not be fetched from here") : answer;
     } catch (error) {
       if (work.signal.aborted) throw error;
       reason = text(error);
+      if (code(error) === "released" && !again) {
+        work.log("WARN", `${reason}; trying again`);
+        return serve(work, local, settings, true);
+      }
       if (TRY_AGAIN.includes(code(error)) && ++losses < 2) {
         work.log("WARN", `${reason}; trying again`);
-      } else if (way === undefined && device === "auto" && kind === "webgpu" && leavesGpu(error)) {
+      } else if (wayNow() === undefined && device === "auto" && kind === "webgpu" && leavesGpu(error)) {
         [kind, reason, losses] = ["cpu", onCpuAfter(reason), 0];
         local.leaveGpu(reason);
       } else {

@@ -22,8 +22,10 @@ export interface Held {
   published: Published;
 }
 
+/** What is kept of addresses whose files are on their way: they weigh nothing, and are not let go for others. */
+const AWAITED = { count: 10_000, bytes: Infinity, age: Infinity };
 /** What is kept of files that no request has named yet: those of one input, which all come before it. */
-const FRESH = { count: 1000, bytes: 2 ** 30, age: Infinity };
+const FRESH = { count: 10_000, bytes: 2 ** 30, age: Infinity };
 /** What is kept of the others. */
 const USED = { count: 1000, bytes: 2 ** 26, age: Infinity };
 
@@ -32,6 +34,7 @@ const USED = { count: 1000, bytes: 2 ** 26, age: Infinity };
  * to fal names it. Bounded by size and number, not by time: fal keeps uploads for long, too.
  */
 export class Files {
+  readonly #awaited = new Kept<Held>(AWAITED);
   readonly #fresh = new Kept<Held>(FRESH);
   readonly #used = new Kept<Held>(USED, ({ blob }, url) => blob && url.startsWith("blob:") && URL.revokeObjectURL(url));
   /** The same file has the same addresses at fal, however often it is given. */
@@ -41,7 +44,7 @@ export class Files {
 
   /** What lies at an address that {@link initiate} or {@link reveal} gave. */
   get(url: string): Held | undefined {
-    return this.#fresh.get(url, 0) ?? this.#used.get(url, 0);
+    return this.#fresh.get(url, 0) ?? this.#used.get(url, 0) ?? this.#awaited.get(url, 0);
   }
 
   /** Where a `blob:` address that is none of this class's was published. */
@@ -83,7 +86,7 @@ export class Files {
     const lifecycle = origin.headers.get(LIFECYCLE) ?? undefined;
     const url = `${HELD}${newId()}-${encodeURIComponent(name)}`;
     const held = { name, type, lifecycle, origin, blob: new Blob([], { type }), parts: new Map(), published: new Map() };
-    this.#fresh.put(url, held, 0, 0);
+    this.#awaited.put(url, held, 0, 0);
     return ok({ file_url: url, upload_url: url });
   }
 
@@ -117,19 +120,24 @@ export class Files {
     held.published = this.#published.get(blob) ?? held.published;
     this.#published.set(blob, held.published);
     this.#drop(url);
-    this.#fresh.put(url, held, blob.size, 0);
+    this.#fresh.put(url, held, weight(held), 0);
   }
 
-  /** The browser keeps a File on the disk: what it weighs in memory is nothing. */
   #keep(url: string, held: Held): void {
     this.#drop(url);
-    this.#used.put(url, held, held.blob === undefined || held.blob instanceof File ? 0 : held.blob.size, 0);
+    this.#used.put(url, held, weight(held), 0);
   }
 
   #drop(url: string): void {
+    this.#awaited.drop(url);
     this.#fresh.drop(url);
     this.#used.take(url);
   }
+}
+
+/** Bytes of memory. A File lies on the disk, where the browser keeps it. */
+function weight({ blob }: Held): number {
+  return blob === undefined || blob instanceof File ? 0 : blob.size;
 }
 
 /** A held file as one gives it to fal's client. */

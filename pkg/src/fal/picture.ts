@@ -19,11 +19,13 @@ function decoded(uri: string): Blob | undefined {
   const comma = uri.indexOf(",");
   const [, type] = /^data:([^;,]*)(?:;[^;,]*)*;base64$/i.exec(uri.slice(0, comma)) ?? [];
   if (type === undefined) return undefined;
+  // Which servers put into lines, and `atob` skips: pieces would not end where bytes do.
+  const letters = uri.slice(comma + 1).replace(/[\t\n\f\r ]+/g, "");
   try {
     // By hand, for a page's Content-Security-Policy may forbid fetching it; and in pieces, for there are long ones.
     const parts: Uint8Array<ArrayBuffer>[] = [];
-    for (let start = comma + 1; start < uri.length; start += LONG) {
-      parts.push(Uint8Array.from(atob(uri.slice(start, start + LONG)), (letter) => letter.charCodeAt(0)));
+    for (let start = 0; start < letters.length; start += LONG) {
+      parts.push(Uint8Array.from(atob(letters.slice(start, start + LONG)), (letter) => letter.charCodeAt(0)));
     }
     return new Blob(parts, { type });
   } catch {

@@ -1,7 +1,7 @@
 import type { Fault, FalImage, LocalEndpoint, TinySamOutput } from "./endpoint.js";
 import { requestError } from "./failures.js";
 import { serve, type Routing, type Served } from "./fallback.js";
-import type { Files } from "./files.js";
+import type { Files, Held } from "./files.js";
 import type { Bounds } from "./kept.js";
 import { Queue, type Entry, type Log } from "./queue.js";
 import { strings } from "./strings.js";
@@ -22,8 +22,8 @@ export interface RequestsOptions {
 /** What a request brought along: let go when it is completed, for it may hold a whole picture, and a key. */
 interface Luggage {
   readonly input: unknown;
-  /** The addresses of held files that it names. */
-  readonly names: readonly string[];
+  /** The held files that it names, by their addresses: they stay with it, whatever else is uploaded while it waits. */
+  readonly held: ReadonlyMap<string, Held>;
   readonly webhook: string | undefined;
   /** The caller waits for the answer itself. */
   readonly direct: boolean;
@@ -73,10 +73,14 @@ export class Requests {
    */
   submit(input: unknown, call: Pick<Luggage, "origin" | "webhook" | "direct">, signal?: AbortSignal | null): Pending {
     const { caller, headers } = call.origin;
-    const names = [...strings(input)].filter((text) => this.#options.files.get(text) !== undefined);
+    const held = new Map<string, Held>();
+    for (const text of strings(input)) {
+      const file = this.#options.files.get(text);
+      if (file !== undefined) held.set(text, file);
+    }
     const whole = call.direct || caller.told !== undefined;
     const job: Job = {
-      luggage: { ...call, input, names },
+      luggage: { ...call, input, held },
       controller: new AbortController(),
       signal: whole || caller.own ? undefined : (signal ?? undefined),
       told: { view: "", at: -Infinity, polls: 0 },
@@ -84,7 +88,7 @@ export class Requests {
     const entry = this.#queue.submit(newId(), job, Date.now());
     if (whole && signal) this.#bind(entry, signal);
     const url = (input as { image_url?: unknown } | null)?.image_url;
-    if (typeof url === "string" && url.startsWith(HELD) && !names.includes(url)) this.#finish(entry, gone());
+    if (typeof url === "string" && url.startsWith(HELD) && !held.has(url)) this.#finish(entry, gone());
     const seconds = Number(headers.get("x-fal-request-timeout") ?? NaN);
     if (seconds > 0) {
       const timer = setTimeout(() => this.#timeOut(entry, seconds), Math.min(seconds * 1000, 2 ** 31 - 1));
@@ -144,8 +148,8 @@ export class Requests {
     // A request that was cancelled is completed already; what it came to after that is for nobody.
     if (!this.#queue.complete(id, outcome, bytes, Date.now(), outcome.seconds)) forget(outcome);
     // Sent again by the caller's client, it names the same files.
-    const { names, direct } = job.luggage ?? { names: [], direct: false };
-    if (!(direct && RETRIED.includes(outcome.status))) for (const url of names) this.#options.files.use(url);
+    const { held, direct } = job.luggage ?? { held: new Map<string, Held>(), direct: false };
+    if (!(direct && RETRIED.includes(outcome.status))) for (const url of held.keys()) this.#options.files.use(url);
     job.luggage = undefined;
     job.controller.abort(); // takes the listeners off the caller's signal, or stops the work of a cancelled request
     this.changed();
@@ -166,8 +170,9 @@ export class Requests {
     const { controller, luggage } = job;
     if (luggage === undefined) return this.#release(id);
     const { local, routing, files } = this.#options;
-    const { fallback } = routing();
-    const { origin, input } = luggage;
+    const { origin, input, held } = luggage;
+    const named = { get: (url: string) => held.get(url) ?? files.get(url), publishedOf: (url: string) => files.publishedOf(url) };
+    const way = (from: Origin) => wayTo(routing().fallback || undefined, from);
     const log = (level: Log["level"], message: string) => {
       this.#queue.log(id, level, message, Date.now());
       this.changed();
@@ -177,15 +182,15 @@ export class Requests {
       const work = {
         ...luggage,
         id,
-        image: files.get(String((input as { image_url?: unknown } | null)?.image_url))?.blob,
+        image: held.get(String((input as { image_url?: unknown } | null)?.image_url))?.blob,
         signal: controller.signal,
-        way: () => wayTo(fallback || undefined, origin),
+        way: () => way(origin),
         // A file goes the way that its own upload would have gone.
-        published: (way: Way) => publish(known(input), files, (held) => (held && wayTo(fallback || undefined, held.origin)) ?? way),
+        published: (to: Way) => publish(known(input), named, (file) => (file && way(file.origin)) ?? to),
         log,
         release: () => this.#release(id),
       };
-      outcome = await serve(work, local, routing());
+      outcome = await serve(work, local, routing);
     } catch (error) {
       outcome = controller.signal.aborted ? CANCELLED : requestError("internal_error", String(error));
     }

@@ -31,7 +31,7 @@ export function mentions(text: string): boolean {
  * @param way asked for when there is something to upload; `held` is what names the way that the file's own upload came
  * @throws {@link UploadFailed}
  */
-export async function publish(value: unknown, files: Files, way: (held: Held | undefined) => Way | undefined): Promise<unknown> {
+export async function publish(value: unknown, files: Pick<Files, "get" | "publishedOf">, way: (held: Held | undefined) => Way | undefined): Promise<unknown> {
   const uploads = [...strings(value)].map(async (text): Promise<[string, string]> => {
     const held = files.get(text);
     if (held === undefined && text.startsWith(HELD)) throw new UploadFailed(422, unreachable(GONE));

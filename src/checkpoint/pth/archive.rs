@@ -54,6 +54,12 @@ impl<'a> Archive<'a> {
         self.index.keys().map(String::as_str)
     }
 
+    /// How many bytes an entry says that it has. `None` if there is no such entry.
+    pub fn length(&mut self, name: &str) -> Result<Option<u64>> {
+        let index = self.index.get(name).copied();
+        index.map(|index| Ok(self.zip.by_index_raw(index).map_err(damaged)?.size())).transpose()
+    }
+
     /// Checks an entry and says where its bytes are, at most `limit` of them. `None` if there is no such entry.
     pub fn entry(&mut self, name: &str, limit: u64) -> Result<Option<Entry>> {
         let Some(&index) = self.index.get(name) else {
@@ -64,7 +70,7 @@ impl<'a> Archive<'a> {
         let (size, packed, start) = (file.size(), file.compressed_size(), file.data_start());
         self.read = self.read.saturating_add(size);
         if size > limit || self.read > limits::UNPACKED {
-            return Err(invalid(format!("its zip entry {shown:?} unpacks to {size} bytes, beyond what is read")));
+            return Err(invalid(format!("its zip entry {shown:?} has {size} bytes, beyond what is read")));
         }
         let broken = |e: io::Error| invalid(format!("its zip entry {shown:?} is damaged: {e}"));
         match file.compression() {

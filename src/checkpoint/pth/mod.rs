@@ -24,10 +24,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
             "it was saved on a big-endian machine: load it there with PyTorch and save it as .safetensors",
         ));
     }
-    let pickle = archive
-        .entry(&format!("{folder}/data.pkl"), limits::HEADER as u64)?
-        .map(|entry| archive.bytes_of(&entry).to_vec())
-        .unwrap_or_default();
+    let name = format!("{folder}/data.pkl");
+    if let Some(length) = archive.length(&name)?.filter(|length| *length > limits::PICKLE as u64) {
+        return Err(invalid(format!(
+            "beside tensors it holds {length} bytes of other values, at most {} are read: save the network alone, \
+             `torch.save(model.state_dict(), path)`",
+            limits::PICKLE
+        )));
+    }
+    let pickle =
+        archive.entry(&name, limits::PICKLE as u64)?.map(|entry| archive.bytes_of(&entry).to_vec()).unwrap_or_default();
     let found = pickle::read(&pickle)?;
 
     let mut contents = Contents { dicts: found.dicts, ..Contents::default() };

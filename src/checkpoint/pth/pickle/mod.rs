@@ -7,7 +7,7 @@
 //!
 //! Values are indices into arenas, so that a value which holds itself is no loop, and dropping one no recursion. Every
 //! value costs at least a byte of pickle: memory is bounded by the pickle's length, which is bounded by
-//! [`limits::HEADER`].
+//! [`limits::PICKLE`].
 
 mod found;
 mod name;
