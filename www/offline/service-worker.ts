@@ -21,13 +21,13 @@ const PATIENCE_MS = 5_000;
 
 // Without skipWaiting: open tabs ask for the files of the version that they are of, whenever they start an engine. This
 // version's turn comes, and the old one's files go, when the last of them is closed.
-self.addEventListener("install", (event) => event.waitUntil(keep(files.page)));
+self.addEventListener("install", (event) => event.waitUntil(keep(files.page).then(keepAsBefore)));
 
 self.addEventListener("activate", (event) => event.waitUntil(forgetOld().then(() => self.clients.claim())));
 
 /** The page says which device's engine it runs: the other one's megabytes are not fetched. */
 self.addEventListener("message", (event) => {
-  if (event.data === "cpu" || event.data === "webgpu") event.waitUntil(keep(files[event.data as "cpu" | "webgpu"]));
+  if (event.data === "cpu" || event.data === "webgpu") event.waitUntil(keepFor(event.data));
 });
 
 self.addEventListener("fetch", (event) => {
@@ -46,9 +46,33 @@ async function keep(names: readonly string[]): Promise<void> {
   await cache.addAll(requests);
 }
 
+/** The engine of a device, and word of it for the version after this one. */
+async function keepFor(device: "cpu" | "webgpu"): Promise<void> {
+  await keep(files[device]);
+  await (await caches.open(NAME)).put(markOf(device), new Response(""));
+}
+
+/** The devices whose engines the versions before this one have kept: when they go, this one has to work without a network. */
+async function keepAsBefore(): Promise<void> {
+  for (const name of await older()) {
+    const cache = await caches.open(name);
+    for (const device of ["cpu", "webgpu"] as const) if (await cache.match(markOf(device))) await keepFor(device);
+  }
+}
+
+/** An address that no file has. */
+function markOf(device: string): string {
+  return new URL(`kept-for-${device}`, self.location.href).href;
+}
+
 async function forgetOld(): Promise<void> {
+  for (const name of await older()) await caches.delete(name);
+}
+
+/** The caches of this page's other versions. */
+async function older(): Promise<string[]> {
   const ours = NAME.slice(0, NAME.lastIndexOf("@") + 1);
-  for (const name of await caches.keys()) if (name.startsWith(ours) && name !== NAME) await caches.delete(name);
+  return (await caches.keys()).filter((name) => name.startsWith(ours) && name !== NAME);
 }
 
 /** From the network as long as there is one that answers; else what is kept under this name. */

@@ -8,6 +8,8 @@ export function watchCamera(take: (photo: Promise<Photo>) => void): void {
   const words = element("camera-words", HTMLElement);
   const shutter = element("camera-take", HTMLButtonElement);
   let stream: MediaStream | undefined;
+  /** Of the dialog's opening: what an earlier one still waits for is not this one's. */
+  let turn = 0;
 
   element("camera-open", HTMLButtonElement).addEventListener("click", () => {
     words.textContent = "Waiting for the camera…";
@@ -22,23 +24,27 @@ export function watchCamera(take: (photo: Promise<Photo>) => void): void {
   });
   element("camera-close", HTMLButtonElement).addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => {
+    turn++;
     for (const track of stream?.getTracks() ?? []) track.stop();
     stream = undefined;
     video.srcObject = null;
   });
 
   async function open(): Promise<void> {
+    const mine = turn;
     try {
       // Absent where the page is not served by HTTPS.
       if (navigator.mediaDevices === undefined) throw new Error("the page must be served by HTTPS");
       const opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1920 } } });
-      // The dialog was closed while the browser asked.
-      if (!dialog.open) return opened.getTracks().forEach((track) => track.stop());
+      // The dialog was closed while the browser asked, and may be open anew.
+      if (mine !== turn) return opened.getTracks().forEach((track) => track.stop());
       stream = video.srcObject = opened;
       await video.play();
+      if (mine !== turn) return;
       words.textContent = "";
       shutter.disabled = false;
     } catch (error) {
+      if (mine !== turn) return;
       const why = error instanceof Error ? error.message : String(error);
       video.hidden = true;
       words.textContent = `There is no camera to be had: ${why}. Choose a photo instead.`;

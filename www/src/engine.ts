@@ -24,8 +24,11 @@ export interface EngineEvents {
   timed(ms: number): void;
   /** May a patient model take its place now? */
   mayReplace(): boolean;
-  /** A model that was to be used could not encode the photo: the one before goes on, if there was one. */
-  failed(error: unknown): void;
+  /**
+   * A model that was to be used could not encode the photo: the one before goes on, if there was one. Or the engine has
+   * `died`, and with it its image and masks: it is on its way back, unless it has just been.
+   */
+  failed(error: unknown, died: boolean): void;
 }
 
 /** The model, one photo and one prompt, each replaced by the next as soon as there is one. */
@@ -99,7 +102,10 @@ export class Engine {
   /** Begins to look for everything, if there is a photo to look at. Another photo or model stops it. */
   everything({ signal, ...options }: EverythingRunOptions): Everything | undefined {
     this.segment(undefined);
-    return this.#used?.image.everything({ ...options, signal: either(signal, this.#using.signal) });
+    const used = this.#used;
+    const run = used?.image.everything({ ...options, signal: either(signal, this.#using.signal) });
+    void run?.masks.catch((error: unknown) => used === this.#used && hasDied(error, used?.model) && this.#recover(error, false));
+    return run;
   }
 
   /** Uses what is encoded, if that may take the place of what was. */
@@ -134,12 +140,17 @@ export class Engine {
 
   #failed(model: Model, error: unknown, afterCrash: boolean): void {
     if (isWanted(error)) return;
-    // What works goes on.
     const works = this.#used?.model;
-    if (works !== undefined) this.#model = works;
-    if (works === undefined || works.sam === model.sam) return this.#recover(error, afterCrash);
+    if (works === undefined || works.sam === model.sam) {
+      // What works goes on, if it is the size alone that does not.
+      if (works !== undefined) this.#model = works;
+      return this.#recover(error, afterCrash);
+    }
+    // The package starts another engine in its place, on the CPU where the GPU was at fault.
+    if (hasDied(error, model) && !afterCrash) return void this.#embed(true);
+    this.#model = works;
     model.sam.free();
-    this.#events.failed(error);
+    this.#events.failed(error, false);
   }
 
   async #segment(): Promise<void> {
@@ -166,10 +177,10 @@ export class Engine {
   /** A dead engine is replaced by the package; what it held has to be made again, once. */
   #recover(error: unknown, again: boolean): void {
     if (isWanted(error)) return;
-    const died = error instanceof TinySamError && (error.code === "crashed" || error.code === "device_lost");
+    const died = hasDied(error, this.#model);
     // Before anyone hears of it, and asks the dead engine for more.
     if (died) this.#forgetImage();
-    this.#events.failed(error);
+    this.#events.failed(error, died && !again);
     if (died && !again) void this.#embed(true);
   }
 
@@ -205,6 +216,13 @@ export class Engine {
     // A mask can be refined only as long as its image is there.
     if (this.#base !== undefined) this.#prompt = this.#base = undefined;
   }
+}
+
+/** Whether an engine does not survive this. A GPU survives neither its own errors nor a want of memory. */
+function hasDied(error: unknown, model: Model | undefined): boolean {
+  if (!(error instanceof TinySamError)) return false;
+  const ofTheGpu = model?.sam.device.kind === "webgpu" && (error.code === "internal" || error.code === "out_of_memory");
+  return ofTheGpu || error.code === "crashed" || error.code === "device_lost";
 }
 
 function isWanted(error: unknown): boolean {

@@ -12,6 +12,8 @@ export type Begin = (options: EverythingOptions & { signal: AbortSignal; onProgr
 /** A run of everything whose masks are on the stage, or were. */
 interface Run {
   readonly options: EverythingOptions;
+  /** It came to its end. */
+  readonly done: boolean;
   /** It was stopped: its masks are the first candidates, and not the final ones. */
   readonly stopped: boolean;
 }
@@ -111,12 +113,13 @@ export class EverythingMode {
     const run = this.#begin({ ...options, signal, onProgress });
     if (run === undefined) return;
     this.#running = running;
-    this.#shown = { options, stopped: false };
+    this.#shown = { options, done: false, stopped: false };
     this.#layers.clear();
     this.#show();
     this.#panel.showBusy("everything", "Looking at everything…");
     // Not one after another: while it decodes, the engine answers once a batch.
     const shown: Promise<void>[] = [];
+    let done = false;
     try {
       for await (const mask of run) {
         if (shown.length < MOST_CANDIDATES) shown.push(this.#layers.add(mask));
@@ -126,6 +129,7 @@ export class EverythingMode {
       const masks = await run.masks;
       if (signal.aborted) masks.forEach((mask) => mask.free());
       else await this.#layers.show(masks);
+      done = true;
       if (masks.length === 0) this.#settings.open = true;
       this.#panel.announce(masks.length === 0 ? "No mask passed the thresholds: lower them and try again." : `${masksInWords(masks.length)} found.`);
     } catch (error) {
@@ -134,7 +138,7 @@ export class EverythingMode {
       await Promise.allSettled(shown);
       if (this.#running === running) {
         this.#running = undefined;
-        if (this.#shown?.options === options) this.#shown = { options, stopped: signal.aborted };
+        if (this.#shown?.options === options) this.#shown = { options, done, stopped: signal.aborted };
         this.#panel.showBusy("everything", undefined);
         this.#show();
       }

@@ -62,6 +62,8 @@ export class Loading {
       return this.#panel.notify("These weights are on their way.");
     }
     this.#stopBehind();
+    // The small one on another device is not all that is wanted there: the official one still comes behind it.
+    if (behind !== undefined && checkpoint === this.#chooser.spare) this.#behind = { choice: { ...behind, device }, begun: false };
     await this.#load();
   }
 
@@ -71,6 +73,13 @@ export class Loading {
     this.#works = model.choice;
     this.#chooser.show(model.choice);
     if (model.patient && isNew) this.#panel.notify("TinySAM’s own weights have taken the place of the small checkpoint.");
+  }
+
+  /** This model goes on being used: what was chosen instead could not encode the photo. */
+  kept(model: Model): void {
+    this.#works = model.choice;
+    this.#chooser.show(model.choice);
+    this.#chooser.showSize(model.size, model.choice.checkpoint);
   }
 
   /** A first mask is on the screen. Not before: it comes sooner without another engine beside it. */

@@ -1,4 +1,4 @@
-import { TinySamError, type Box, type Label, type Point } from "tinysam";
+import type { Box, Label, Point } from "tinysam";
 import { Benchmark } from "./benchmark.js";
 import type { Checkpoint } from "./checkpoints.js";
 import { element, onClick } from "./dom.js";
@@ -49,7 +49,8 @@ const engine = new Engine({
   encoded(model, encode) {
     panel.showBusy("encode", undefined);
     const { recovering, model: before } = state.now;
-    // The masks of another model are not this one's.
+    // What measures another model has lost it, and its masks are not this one's.
+    if (before?.sam !== model.sam) benchmark.allow(false);
     if (before !== undefined) stage.forgetMasks();
     state.change({ model, encode, recovering: false });
     allow(true);
@@ -71,12 +72,12 @@ const engine = new Engine({
     panel.showBusy("encode", undefined);
     return false;
   },
-  failed(error) {
+  failed(error, recovering) {
     panel.showBusy("encode", undefined);
-    panel.showError(error);
-    const recovering = error instanceof TinySamError && (error.code === "crashed" || error.code === "device_lost");
+    panel.showError(error, recovering);
     state.change({ recovering });
-    if (!recovering) return;
+    const { model } = state.now;
+    if (!recovering) return model && loading.kept(model);
     stage.forgetMasks();
     // What brought it down is not begun again unasked.
     if (stage.marks.marks.everything !== undefined) stage.marks.clear();

@@ -66,6 +66,11 @@ export class ModelChooser {
     this.#note.textContent = checkpoint.note;
   }
 
+  /** Shows the size that is in use, where the one that was chosen cannot be. */
+  showSize(size: number, checkpoint: Checkpoint): void {
+    if (this.sizeFor(checkpoint) !== size) this.#size.value = size === checkpoint.size ? "auto" : String(size);
+  }
+
   #list(checkpoints: readonly Checkpoint[]): void {
     this.#checkpoints = checkpoints;
     this.#checkpoint.replaceChildren(...checkpoints.map(({ label }) => new Option(label)));

@@ -4,9 +4,9 @@ export async function keepForOffline(device: string): Promise<void> {
   if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return;
   try {
     await navigator.serviceWorker.register("./sw.js");
-    const { active, waiting } = await navigator.serviceWorker.ready;
-    // A newer version waits until the tabs of the older one are closed.
-    for (const worker of [active, waiting]) worker?.postMessage(device);
+    const { active, waiting, installing } = await navigator.serviceWorker.ready;
+    // A newer version waits until the tabs of the older one are closed. One that comes later takes its word.
+    for (const worker of [active, waiting, installing]) worker?.postMessage(device);
   } catch {
     // Private windows may refuse; the page works as well, but with a network alone.
   }

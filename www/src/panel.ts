@@ -89,9 +89,10 @@ export class Panel {
     this.announce(`Mask found: score ${mask.score.toFixed(2)}, ${share.toFixed(0)} percent of the photo.`);
   }
 
-  showError(error: unknown): void {
+  /** An error, or none; `restarting`, if what it ended is on its way back. */
+  showError(error: unknown, restarting = false): void {
     this.#alert.hidden = error === undefined;
-    this.#error.textContent = error === undefined ? "" : inWords(error);
+    this.#error.textContent = error === undefined ? "" : `${inWords(error)}${restarting ? " It is being started again." : ""}`;
     if (error instanceof TinySamError) this.#error.dataset.code = error.code;
     else delete this.#error.dataset.code;
     // In one column the photo, over which it stands, may have been scrolled away.
@@ -129,9 +130,6 @@ function inWords(error: unknown): string {
       return `${message}. Choose another device under “Model”.`;
     case "out_of_memory":
       return `${message}. Choose a smaller size under “Model”, open a smaller photo, or close other tabs.`;
-    case "crashed":
-    case "device_lost":
-      return `${message}. It is being started again.`;
     default:
       return `${message}.`;
   }

@@ -50,7 +50,7 @@ export class Stage {
   /** What a click does now, or what is to be said instead. */
   get mode(): Mode {
     if (this.isRefining) return "refine";
-    if (this.everything.shown !== undefined && !this.everything.isRunning && this.layers.all.length === 0) return "none";
+    if (this.everything.shown?.done && !this.everything.isRunning && this.layers.all.length === 0) return "none";
     return this.isPicking ? "pick" : this.layers.picked === undefined ? "mark" : "made";
   }
 

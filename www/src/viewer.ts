@@ -17,6 +17,8 @@ export class Viewer {
   #draft: Box | undefined;
   #crosshair: Point | undefined;
   #frame = 0;
+  /** Of the canvas's pixels to the page's: the screen's, as of the last {@link #resize}. */
+  #ratio = 1;
 
   constructor(canvas: HTMLCanvasElement) {
     const context = canvas.getContext("2d");
@@ -24,6 +26,16 @@ export class Viewer {
     this.canvas = canvas;
     this.#context = context;
     new ResizeObserver(() => this.#resize()).observe(canvas);
+    this.#watchRatio();
+  }
+
+  /** A window that moves to another screen keeps its size, of which alone the observer tells. */
+  #watchRatio(): void {
+    const changed = () => {
+      this.#resize();
+      this.#watchRatio();
+    };
+    matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", changed, { once: true });
   }
 
   setPhoto(photo: ImageBitmap): void {
@@ -72,9 +84,9 @@ export class Viewer {
 
   #resize(): void {
     const { clientWidth, clientHeight } = this.canvas;
-    const ratio = devicePixelRatio;
-    this.canvas.width = Math.max(1, Math.round(clientWidth * ratio));
-    this.canvas.height = Math.max(1, Math.round(clientHeight * ratio));
+    this.#ratio = devicePixelRatio;
+    this.canvas.width = Math.max(1, Math.round(clientWidth * this.#ratio));
+    this.canvas.height = Math.max(1, Math.round(clientHeight * this.#ratio));
     this.view.setCanvas(clientWidth, clientHeight);
     // At once: setting the size has wiped the canvas, and waiting for a frame would show it empty.
     this.#draw();
@@ -82,7 +94,7 @@ export class Viewer {
 
   #draw(): void {
     const context = this.#context;
-    const ratio = devicePixelRatio;
+    const ratio = this.#ratio;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (this.#photo === undefined) return;

@@ -54,13 +54,22 @@ fn is_version(program: &Path, version: &str) -> bool {
 
 /// Node of a version that runs what is here.
 pub fn node() -> Result<()> {
-    let help = "install Node 20 or newer (https://nodejs.org)";
+    let help = "install Node 20.19, or 22.12 and newer (https://nodejs.org)";
     let version = shell::output(shell::command("node").arg("--version")).context(help)?;
-    let major = version.trim().trim_start_matches('v').split('.').next();
-    if major.and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major < 20) {
+    if !is_new_enough(version.trim()) {
         bail!("Node is {}: {help}", version.trim());
     }
     Ok(())
+}
+
+/// What Vite asks for: `^20.19.0 || >=22.12.0`.
+fn is_new_enough(node: &str) -> bool {
+    let mut parts = node.trim_start_matches('v').split('.').map_while(|part| part.parse::<u32>().ok());
+    match (parts.next(), parts.next()) {
+        (Some(20), Some(minor)) => minor >= 19,
+        (Some(major), Some(minor)) => (major, minor) >= (22, 12),
+        _ => false,
+    }
 }
 
 /// A program by environment variable or PATH, else from apt.
@@ -111,4 +120,19 @@ pub fn apt_install(package: &str) -> Result<()> {
 
 fn is_root() -> bool {
     shell::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_that_vite_runs_on_are_new_enough() {
+        for version in ["v20.19.0", "v20.20.2", "v22.12.0", "v23.0.0", "v24.1.3"] {
+            assert!(is_new_enough(version), "{version}");
+        }
+        for version in ["v18.20.0", "v20.18.3", "v21.7.3", "v22.11.0", "", "none"] {
+            assert!(!is_new_enough(version), "{version}");
+        }
+    }
 }

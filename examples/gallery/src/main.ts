@@ -66,7 +66,7 @@ function restored(name: string): Promise<SamImage> {
     });
     used = { name, image };
     // The next click tries again.
-    image.catch(() => (used = undefined));
+    image.catch(() => used?.image === image && (used = undefined));
   }
   return used!.image;
 }

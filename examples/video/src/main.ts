@@ -11,7 +11,7 @@ let following = new AbortController();
 
 // A side of 256 is a tenth of the work of 1024: what makes a video bearable without a GPU.
 const loading = TinySam.load({ size: 256, onProgress: ({ phase }) => say(`Loading (${phase})`) });
-loading.then(() => say("Choose a video."), complain);
+loading.then(() => video.src === "" && say("Choose a video."), complain);
 
 input.addEventListener("change", () => {
   const [file] = input.files ?? [];

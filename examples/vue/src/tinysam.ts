@@ -49,7 +49,7 @@ export function useSegmentation(sam: Ref<TinySam | undefined>, photo: Ref<ImageS
       (embedded) => stop.signal.aborted || (image.value = embedded),
       (reason: unknown) => stop.signal.aborted || (error.value = String(reason)),
     );
-  });
+  }, { immediate: true });
 
   watch([image, prompt], ([image, prompt]) => {
     if (image === undefined || prompt === undefined) return void (mask.value = undefined);
@@ -60,7 +60,7 @@ export function useSegmentation(sam: Ref<TinySam | undefined>, photo: Ref<ImageS
       (drawn) => stop.signal.aborted || (mask.value = drawn),
       (reason: unknown) => stop.signal.aborted || (error.value = String(reason)),
     );
-  });
+  }, { immediate: true });
 
   return { image, mask, error };
 }

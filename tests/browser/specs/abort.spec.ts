@@ -136,17 +136,27 @@ test("newest wins: waiting prompts of a pointer are superseded", async ({ app })
   expect(outcomes).toEqual(["mask of 1", "superseded", "superseded", "mask of 1"]);
 });
 
-test("an element that loads for ever is let go, and others are served", async ({ app }) => {
+test("an element that loads for ever keeps nobody waiting, and is let go with its call or its model", async ({ app }) => {
   const page = await app.open();
   const outcome = await page.evaluate(async () => {
-    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
-    const stuck = document.createElement("img");
-    stuck.decode = () => new Promise(() => undefined);
+    const options = { weights: "/models/formula.safetensors", size: 64 };
+    const [sam, other] = [await tinysam.TinySam.load(options), await tinysam.TinySam.load(options)];
+    const stuck = () => {
+      const image = document.createElement("img");
+      image.decode = () => new Promise(() => undefined);
+      // Below what is seen, it loads when somebody scrolls to it.
+      Object.defineProperty(image, "complete", { value: false });
+      return image;
+    };
+    const code = (promise: Promise<unknown>) => promise.then(() => "done", (error) => error.code as string);
     const stop = new AbortController();
-    const waiting = sam.embed(stuck, { signal: stop.signal }).then(() => "done", (error) => error.code as string);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const called = code(sam.embed(stuck(), { signal: stop.signal }));
+    const waiting = code(sam.embed(stuck()));
+    const saved = await (await sam.embed("/photos/coffee.png")).toBytes();
+    const restoring = code(sam.restore(saved, { photo: stuck() }));
     stop.abort();
-    return [await waiting, (await sam.embed("/photos/coffee.png")).width];
+    sam.free();
+    return [await called, await waiting, await restoring, (await other.embed("/photos/coffee.png")).width];
   });
-  expect(outcome).toEqual(["aborted", 600]);
+  expect(outcome).toEqual(["aborted", "released", "released", 600]);
 });

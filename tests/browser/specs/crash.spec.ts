@@ -91,6 +91,31 @@ test("on the page's own thread, too, nothing waits for ever, and what cannot go 
   expect(outcome).toEqual([expect.stringMatching(/^crashed: the engine crashed/), expect.stringMatching(/^crashed: .*reload the page/)]);
 });
 
+test("on the page's own thread a trap in a call that answers at once is remembered, and ends every engine there", async ({ app }) => {
+  const page = await app.open();
+  const outcome = await page.evaluate(async () => {
+    const options = { size: 64, worker: false };
+    const sam = await tinysam.TinySam.load({ ...options, weights: "/models/formula.safetensors" });
+    const other = await tinysam.TinySam.load({ ...options, weights: "/models/formula.safetensors?another" });
+    const told = (promise: Promise<unknown>) => promise.then(() => "done", ({ code, message }) => `${code}: ${message}`);
+    const [mask] = await (await sam.embed("/photos/coffee.png")).segment({ points: [[180, 160]] });
+    const { Uint32Array: real } = globalThis;
+    // What the glue copies run lengths into.
+    globalThis.Uint32Array = new Proxy(real, {
+      construct() {
+        globalThis.Uint32Array = real;
+        throw new WebAssembly.RuntimeError("unreachable");
+      },
+    });
+    const first = await told(mask!.toRle());
+    globalThis.Uint32Array = real;
+    return [first, await told(other.embed("/photos/coffee.png")), await told(sam.embed("/photos/coffee.png"))];
+  });
+  expect(outcome[0]).toMatch(/^crashed: /);
+  expect(outcome[1]).toMatch(/^crashed: /);
+  expect(outcome[2]).toMatch(/^crashed: .*reload the page/);
+});
+
 test("on the page's own thread a model can be freed in the middle of a call", async ({ app }) => {
   const page = await app.open();
   const outcome = await page.evaluate(async () => {

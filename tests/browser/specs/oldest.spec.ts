@@ -70,6 +70,10 @@ for (const worker of [true, false]) {
       const { data } = await tinysam.fal.subscribe("fal-ai/tiny-sam", { input: { ...input, point_prompt: [[180, 160]] } });
       const found = { any: "any" in AbortSignal, masks: all.length > 0, stopped: await stopped, fal: data.image.width };
       sam.free();
+      // Kept by its address, and asked about when it is loaded again.
+      const again = { weights: "/models/formula.safetensors", size: 64, worker };
+      (await tinysam.TinySam.load(again)).free();
+      (await tinysam.TinySam.load(again)).free();
       return found;
     }, worker);
     expect(found).toEqual({ any: false, masks: true, stopped: "aborted", fal: 600 });

@@ -70,3 +70,35 @@ test("masks arrive while the run goes on, and stay when it is stopped; keys do i
   await clickPhoto(page, 0.5, 0.5);
   await expect(score(page)).toBeVisible();
 });
+
+test("a run that was stopped before it found anything says nothing of thresholds", async ({ page, address }) => {
+  await openPage(page, address, 64);
+  const none = page.locator('#mask-hint [data-mode="none"]');
+  await everything(page, "32");
+  await page.locator("#everything").click();
+  await expect(page.locator("#everything")).toHaveText("Everything");
+  if ((await page.locator("#mask-list button").count()) === 0) await expect(none).toBeHidden();
+  await page.locator("#clear").click();
+  await page.locator("#least-score").fill("5");
+  await page.locator("#points-per-side").selectOption("8");
+  await page.locator("#everything").click();
+  await expect(page.locator("#everything")).toHaveText("Everything", { timeout: 60_000 });
+  await expect(none).toBeVisible();
+});
+
+test("an engine that dies in a run is started again", async ({ page, address, errors }) => {
+  errors.expectError(/the end of this worker/);
+  await openPage(page, address, 64);
+  await everything(page, "32");
+  await expect(page.locator("#busy-text")).toHaveText(/^\d+ of \d+ points/, { timeout: 60_000 });
+  await page.workers()[0]!.evaluate(() => {
+    setTimeout(() => {
+      throw new Error("the end of this worker");
+    });
+  });
+  await expect(page.locator("#toast")).toHaveText("The engine was started again, and the photo is encoded.", { timeout: 60_000 });
+  await expect(page.locator("#alert")).toBeHidden();
+  await expect(page.locator("#everything")).toHaveText("Everything");
+  await clickPhoto(page, 0.5, 0.5);
+  await expect(score(page)).toBeVisible();
+});

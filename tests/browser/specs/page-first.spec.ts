@@ -147,6 +147,24 @@ test("marks are asked of the one that takes the place; its download can be stopp
   await expect(page.locator("#alert")).toBeHidden();
 });
 
+test("another device for the small one leaves the official one on its way", async ({ page, address }) => {
+  const formula = await standIn(page, address);
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  await page.route(HUB, async (route) => {
+    await opened;
+    await route.fulfill(official(formula)).catch(() => undefined);
+  });
+  await page.goto(`${address}/page/?device=cpu&size=64`);
+  await expect(page.locator("#behind")).toBeVisible({ timeout: 60_000 });
+  await openTab(page, "Model");
+  await page.locator("#device").selectOption("auto");
+  await expect(page.locator("#machine-facts")).toContainText("so the CPU is used", { timeout: 60_000 });
+  await expect(page.locator("#behind")).toBeVisible({ timeout: 60_000 });
+  open();
+  await expect(page.locator("#status")).toContainText(/^TinySAM, official · CPU · size 64 · encode/, { timeout: 60_000 });
+});
+
 test("where the browser saves data nothing but the small checkpoint is downloaded", async ({ page, address }) => {
   await page.addInitScript(() => Object.defineProperty(navigator, "connection", { value: { saveData: true }, configurable: true }));
   const asked = await watchRequests(page);

@@ -111,3 +111,26 @@ test("the keyboard's crosshair stays in view", async ({ page, address }) => {
     await page.locator("#canvas").focus();
   }
 });
+
+test("whatever the window's width, the stage and its tools are whole", async ({ page, address }) => {
+  await openPage(page, address, 64);
+  for (const width of [320, 700, 901, 960, 1024, 1180, 1260, 1261, 1440]) {
+    await page.setViewportSize({ width, height: 800 });
+    const [stage, right, view] = await page.evaluate(() => {
+      const right = (element: Element) => element.getBoundingClientRect().right;
+      const buttons = [...document.querySelectorAll("#stage .bar button")].filter((button) => button.getClientRects().length > 0);
+      return [right(document.querySelector("#stage")!), Math.max(...buttons.map(right)), right(document.querySelector("#canvas")!)];
+    });
+    expect(Math.max(right!, view!), `${width} pixels`).toBeLessThanOrEqual(stage!);
+  }
+});
+
+test("on another screen the photo is drawn anew, by that screen's pixels", async ({ page, address }) => {
+  await openPage(page, address, 64);
+  const size = () => page.locator("#canvas").evaluate((canvas: HTMLCanvasElement) => canvas.width / canvas.clientWidth);
+  expect(await size()).toBeCloseTo(1, 1);
+  const { width, height } = page.viewportSize()!;
+  const session = await page.context().newCDPSession(page);
+  await session.send("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 2, mobile: false });
+  await expect.poll(size).toBeCloseTo(2, 1);
+});

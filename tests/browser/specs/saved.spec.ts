@@ -112,6 +112,20 @@ test("bytes that are no image of this checkpoint are told apart", async ({ app }
   for (const [name, words] of Object.entries(expected)) expect(said[name], name).toMatch(words);
 });
 
+test("a file whose bytes cannot be read is told, and its photo let go", async ({ app }) => {
+  const page = await app.open();
+  const outcome = await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    const gone = new File(["bytes"], "kept.tinysam");
+    gone.arrayBuffer = () => Promise.reject(new DOMException("it was moved", "NotReadableError"));
+    const code = (promise: Promise<unknown>) => promise.then(() => "done", ({ code, message }) => `${code}: ${message}`);
+    // A File behind a proxy has its name, and cannot be sent.
+    const proxied = new Proxy(new File(["bytes"], "photo.png"), { get: (file, name) => Reflect.get(file, name, file) });
+    return [await code(sam.restore(gone)), await code(sam.embed(proxied)), (await sam.embed("/photos/coffee.png")).width];
+  });
+  expect(outcome).toEqual([expect.stringMatching(/^embedding_invalid: .*it was moved.*Choose it again/), expect.stringMatching(/^image_invalid: .*toRaw/), 600]);
+});
+
 test("a part of a photo is seen as a photo of its own, in the whole one's pixels", async ({ app }) => {
   const page = await app.open();
   const run = await page.evaluate(async () => {
