@@ -99,16 +99,15 @@ test("on the page's own thread a trap in a call that answers at once is remember
     const other = await tinysam.TinySam.load({ ...options, weights: "/models/formula.safetensors?another" });
     const told = (promise: Promise<unknown>) => promise.then(() => "done", ({ code, message }) => `${code}: ${message}`);
     const [mask] = await (await sam.embed("/photos/coffee.png")).segment({ points: [[180, 160]] });
-    const { Uint32Array: real } = globalThis;
-    // What the glue copies run lengths into.
-    globalThis.Uint32Array = new Proxy(real, {
+    const { Float32Array: real } = globalThis;
+    // What the engine copies outlines into.
+    globalThis.Float32Array = new Proxy(real, {
       construct() {
-        globalThis.Uint32Array = real;
         throw new WebAssembly.RuntimeError("unreachable");
       },
     });
-    const first = await told(mask!.toRle());
-    globalThis.Uint32Array = real;
+    const first = await told(mask!.toPolygons());
+    globalThis.Float32Array = real;
     return [first, await told(other.embed("/photos/coffee.png")), await told(sam.embed("/photos/coffee.png"))];
   });
   expect(outcome[0]).toMatch(/^crashed: /);
