@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tinysam::export::{Rle, cutout_png, mask_png, overlay_png, polygons};
 use tinysam::image::{Frame, Image, normalise_and_pad, resize};
-use tinysam::mask::{Bitmap, Cutoffs, Runs, fill_small_holes, survey};
+use tinysam::mask::{Bitmap, Cutoffs, LowRes, Runs, fill_small_holes, survey};
 
 fn main() {
     let (width, height) = (4000, 3000);
@@ -19,10 +19,10 @@ fn main() {
     let cutoffs = Cutoffs { confident: Some(8.5), ..Cutoffs::default() };
     for (name, radius) in [("whole photo", 2.0), ("half", 0.4), ("small", 0.05)] {
         let low_res = blob(radius);
-        time(&format!("survey, {name}"), || survey(&low_res, &frame, &cutoffs));
+        time(&format!("survey, {name}"), || survey(LowRes::whole(&low_res, &frame), &frame, &cutoffs));
     }
 
-    let smooth = survey(&blob(0.4), &frame, &cutoffs).bitmap;
+    let smooth = survey(LowRes::whole(&blob(0.4), &frame), &frame, &cutoffs).bitmap;
     let stripes = Bitmap::from_fn(width, height, |x, y| (x / 20 + y / 20) % 2 == 0);
     for (name, mask) in [("blob", smooth), ("chequers of 20", stripes)] {
         let rle = Rle::encode(&mask);

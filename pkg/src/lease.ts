@@ -43,7 +43,7 @@ export class Lease {
     const lease = new Lease(share);
     if (onProgress !== undefined) share.listeners.add(onProgress);
     try {
-      const tell = (progress: Progress) => share.listeners.forEach((listener) => listener(progress));
+      const tell = (progress: Progress) => share.listeners.forEach((listener) => told(listener, progress));
       await orAborted(share.host.start(tell, share.stop.signal), signal);
       return lease;
     } catch (error) {
@@ -78,6 +78,17 @@ export class Lease {
     for (const reject of this.#waiting) reject(this.#released);
     forgotten?.unregister(this);
     letGo(this.#share);
+  }
+}
+
+/** What one listener throws is its own page's error, and no reason for the others not to hear. */
+function told(listener: (progress: Progress) => void, progress: Progress): void {
+  try {
+    listener(progress);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

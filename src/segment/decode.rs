@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use burn::tensor::{Int, Tensor, TensorData, Transaction};
 
@@ -231,11 +231,12 @@ impl Decoding<'_> {
     async fn here(&mut self, prompts: &Range<usize>) -> Result<Batch> {
         let Decoding { sam, embedding, .. } = *self;
         let (inputs, given) = (&self.inputs[prompts.clone()], &self.prompts[prompts.clone()]);
+        sam.keep_last(None);
         let attended = Arc::new(sam.attend(embedding, inputs, given));
         let batch = sam.draw(&attended, self.over, &embedding.frame).await?;
         if self.prompts.len() == 1 {
             self.attended = Arc::downgrade(&attended);
-            *sam.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(attended);
+            sam.keep_last(Some(attended));
         }
         Ok(batch)
     }

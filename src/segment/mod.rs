@@ -29,7 +29,7 @@ mod tests;
 mod trace;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Device;
 
@@ -139,10 +139,16 @@ impl Sam {
         mut pause: impl AsyncFnMut() -> Result<()>,
     ) -> Result<Embedding> {
         let frame = Frame::of_crop(photo.width(), photo.height(), crop, side)?;
+        self.keep_last(None);
         let resized = resize(photo, &frame)?;
         pause().await?;
         let model = self.encode(&resized, frame.resized.0 as usize, side as usize, pause).await?;
         Ok(Embedding::new(model, frame, self))
+    }
+
+    /// Keeps a prompt that was asked alone, or none: whenever much memory is about to be wanted, for a kept one is in its way.
+    fn keep_last(&self, prompt: Option<Arc<Attended>>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = prompt;
     }
 
     /// Waits until an embedding is really there.

@@ -190,7 +190,7 @@ pub fn upscale(x: Tensor<3>, heads: Tensor<3>, [rows, columns]: [usize; 2], by: 
 /// Rows of cells that are upscaled at a time: `gemm` lays out the weights anew for each.
 const LINES: usize = if cfg!(target_family = "wasm") { 1 } else { 8 };
 
-/// `[grid, 2, 2, 2, 2, MASKS]`, of the cells of a row: row and column among the four, and among the four of these →
+/// `[columns, 2, 2, 2, 2, MASKS]`, of the cells of a row: row and column among the four, and among the four of these →
 /// `[MASKS, 4, 4·columns]`.
 fn put_in_order(masks: &[f32], out: &mut [f32], columns: usize) {
     for (mask, out) in out.chunks_exact_mut(16 * columns).enumerate() {
