@@ -35,9 +35,9 @@ impl Prompt {
     /// The prompt in model pixels. Boxes are clipped to what the network saw of the picture.
     ///
     /// # Errors
-    /// `prompt_invalid` if there is neither a point nor a box, if there are over a thousand points, if labels and points differ in number, if a number is
-    /// not finite, if a point lies outside of that or a box touches none of it, or if the mask is not as large as
-    /// this picture's low-res logits.
+    /// `prompt_invalid` if there is neither a point nor a box, if there are over a thousand points, if labels and points
+    /// differ in number, if a number is not finite, if a point lies outside of that or a box touches none of it, or if the
+    /// mask is not as large as this picture's low-res logits.
     pub(crate) fn resolve(&self, frame: &Frame) -> Result<model::Prompt> {
         let invalid = |text: String| Err(Error::PromptInvalid(text));
         let [left, top, width, height] = frame.crop.map(|length| length as f32);

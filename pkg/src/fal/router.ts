@@ -59,7 +59,7 @@ export class Router {
     if (asked.call === "unknown") return respond(undefined, failure(404, `fal-ai/tiny-sam answers no ${method} here`));
     if (asked.call === "initiate" || asked.call === "file" || asked.call === "run" || asked.call === "submit") {
       signal?.throwIfAborted();
-      const body = init?.body ?? (hasBody(given, method) ? await given.blob() : undefined);
+      const body = init?.body ?? (hasBody(given) ? await given.blob() : undefined);
       if (asked.call === "file") return this.files.serve(method, asked.url, asked.part, body);
       const input = await json(body);
       if (asked.call === "initiate") return this.files.initiate(input, origin);
@@ -97,8 +97,7 @@ export class Router {
   async #passOn(origin: Origin, target: string, resource: RequestInfo | URL, init: RequestInit | undefined): Promise<Response> {
     const { network } = origin.caller;
     const given = resource instanceof Request ? resource : undefined;
-    const method = (init?.method ?? given?.method ?? "GET").toUpperCase();
-    const readable = hasBody(given, method) && /json|text/.test(origin.headers.get("content-type") ?? "");
+    const readable = hasBody(given) && /json|text/.test(origin.headers.get("content-type") ?? "");
     const body = init?.body ?? (readable ? await given.clone().text() : undefined);
     const named = typeof body === "string" && mentions(body);
     const asked = mentions(decoded(target));
@@ -165,7 +164,7 @@ async function json(body: BodyInit | null | undefined): Promise<unknown> {
   }
 }
 
-/** Whether a request has a body, by its method: Firefox has no `Request.body`, nor has Chrome before 105. */
-function hasBody(request: Request | undefined, method: string): request is Request {
-  return request !== undefined && method !== "GET" && method !== "HEAD";
+/** Whether a request may have a body, by its method: Firefox has no `Request.body`, nor has Chrome before 105. */
+function hasBody(request: Request | undefined): request is Request {
+  return request !== undefined && request.method !== "GET" && request.method !== "HEAD";
 }
