@@ -68,6 +68,28 @@ def test_what_is_not_labelled_is_unknown_and_borders_are_shared(album):
     assert all(album.labelled(np.random.default_rng(i)).objects.max() > 0 for i in range(40))
 
 
+def test_photos_come_as_often_as_they_have_objects(album):
+    rng = np.random.default_rng(0)
+    drawn = [int(album.scene(rng).objects.max()) for _ in range(600)]
+    for last, share in ((7, 1 / 2), (1, 1 / 4), (UNKNOWN, 1 / 4)):  # of two objects, of one, of none that is labelled
+        assert abs(drawn.count(last) / 600 - share) < 0.06
+
+
+def test_small_objects_are_meant_as_often_as_large_ones():
+    drawn = objects_map(120, (1, 4, 4, 84, 84), (2, 94, 90, 104, 100)).astype(np.int32)
+
+    class One:
+        def scene(self, rng):
+            return Shot(np.full((120, 120, 3), 90, np.uint8), drawn.copy(), None)
+
+        def labelled(self, rng):
+            return Shot(np.zeros((120, 120, 3), np.uint8), np.zeros((120, 120), np.int32), None)
+
+    masks = np.concatenate([sample(np.random.default_rng(i), One(), 120, 8)[1] for i in range(100)])
+    areas = (masks > 127).sum((1, 2))
+    assert abs((areas < 150).mean() - 0.5) < 0.12  # crops show either alone
+
+
 def test_crops_keep_photo_and_maps_together():
     objects = objects_map(200, (1, 40, 40, 160, 160)).astype(np.int32)
     rgb = np.repeat((objects * 200).astype(np.uint8)[..., None], 3, -1)

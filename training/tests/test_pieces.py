@@ -120,6 +120,22 @@ def test_what_is_certain_holds_for_all_three_masks():
     assert cost(CERTAIN) > cost(~CERTAIN) + 0.1
 
 
+def test_outside_of_the_box_is_worse_than_within():
+    truth = torch.zeros(1, 32, 32)
+    truth[:, 8:24, 8:16] = truth[:, 16:24, 16:24] = 1  # an L
+    scores = torch.tensor([[0.9, 0.1, 0.1]])
+
+    def cost(certain, *more):
+        mask = truth.clone()
+        mask[:, more[0], more[1]] = 1
+        logits = (mask * 20 - 10)[:, None].repeat(1, 3, 1, 1)
+        return mask_loss(logits, scores, truth, 0.0, certain).loss.item()
+
+    within, beyond = (slice(8, 16), slice(16, 20)), (slice(8, 16), slice(24, 28))
+    assert cost(CERTAIN, *beyond) > cost(CERTAIN, *within) + 0.1
+    assert cost(~CERTAIN, *beyond) == pytest.approx(cost(~CERTAIN, *within), abs=1e-4)
+
+
 def test_clicks_fall_where_the_mask_errs():
     truth = torch.zeros(4, 32, 32)
     truth[:, :, 16:] = 1

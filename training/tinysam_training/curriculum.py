@@ -56,11 +56,11 @@ CURRICULA = {
     # On from a checkpoint, with photographs: one or two slow cores.
     "photos": (
         Stage(
-            "photos", 0.65, 224, 8, 8, (2.5e-4, 1.6e-4), easy=0.2, plain=0.1, photos=0.9, affinity=(0.7, 0.7),
+            "photos", 0.50, 224, 8, 8, (2.5e-4, 1.6e-4), easy=0.2, plain=0.1, photos=0.9, affinity=(0.7, 0.7),
             correction=0.12,
         ),
         Stage(
-            "large", 0.35, 320, 4, 8, (1.6e-4, 0.0), easy=0.2, plain=0.1, photos=0.9, affinity=(0.7, 0.4),
+            "large", 0.50, 320, 6, 8, (1.6e-4, 0.0), easy=0.2, plain=0.1, photos=0.9, affinity=(0.7, 0.4),
             correction=0.12,
         ),
     ),

@@ -37,7 +37,9 @@ def mask_loss(logits: Tensor, scores: Tensor, truth: Tensor, balanced: float, ce
     quarter of the mask that a user would get, and `score_loss`.
 
     What is `certain` (a box, a mask with a click where it errs) means one thing, and all three masks are to be it; a
-    lone click may mean a whole or a part, and the three may differ.
+    lone click may mean a whole or a part, and the three may differ. The share of such a mask that lies outside of the
+    truth's box counts once more: where a box ends needs no picture, yet a young network spreads a small object's mask
+    well beyond it.
 
     From random weights focal loss finds empty masks and stays there: `balanced`, from 1 down to 0 early in training,
     puts a cross-entropy in its place that weighs inside and outside alike.
@@ -47,15 +49,17 @@ def mask_loss(logits: Tensor, scores: Tensor, truth: Tensor, balanced: float, ce
     logits = F.interpolate(logits.float(), truth.shape[-2:], mode="bilinear", align_corners=False)
     truth, inside = truth[:, None], logits.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(logits, truth.expand_as(logits), reduction="none")
-    overlap = (inside * truth).sum((-1, -2))
-    dice = 1 - (2 * overlap + 1) / (inside.sum((-1, -2)) + truth.sum((-1, -2)) + 1)
-    each = dice
+    overlap, area = (inside * truth).sum((-1, -2)), inside.sum((-1, -2))
+    dice = 1 - (2 * overlap + 1) / (area + truth.sum((-1, -2)) + 1)
+    columns, rows = ((truth.amax(axis) > 0).float() for axis in (-2, -1))
+    within = ((inside @ columns[..., None])[..., 0] * rows).sum(-1)
+    each = dice + certain[:, None] * (area - within) / (area + 1)
     if balanced < 1:
         right = inside * truth + (1 - inside) * (1 - truth)
         each = each + 20 * (1 - balanced) * (0.5 * (1 - right) ** 2 * entropy).mean((-1, -2))
     if balanced > 0:
-        area = truth.mean((-1, -2), keepdim=True).clamp(0.02, 0.98)
-        each = each + balanced * (entropy * (0.5 * truth / area + 0.5 * (1 - truth) / (1 - area))).mean((-1, -2))
+        share = truth.mean((-1, -2), keepdim=True).clamp(0.02, 0.98)
+        each = each + balanced * (entropy * (0.5 * truth / share + 0.5 * (1 - truth) / (1 - share))).mean((-1, -2))
     least, best = each.min(1)
     with torch.no_grad():
         ours, theirs = logits > 0, truth > 0.5

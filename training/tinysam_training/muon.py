@@ -41,12 +41,22 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About `U·Vᵀ` of a matrix `U·S·Vᵀ`, by Newton's and Schulz's iteration."""
+    """About `U·Vᵀ` of a matrix `U·S·Vᵀ`, by Newton's and Schulz's iteration: `X ← (a + b·X·Xᵀ + c·(X·Xᵀ)²)·X`.
+
+    All factors are polynomials of the first `X·Xᵀ`, which commute: they are multiplied with one another, as small as the
+    matrix's shorter side, and with `X` once. In f32 that is exact enough for a direction 1/3000 as long as the longest;
+    shorter ones are noise in a gradient, too."""
     a, b, c = SLOPES
     upright = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if upright else matrix
     x = x / (x.norm() + 1e-7)
+    square = x @ x.T
+    factor = product = None
     for _ in range(ITERATIONS):
-        square = x @ x.T
-        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+        if factor is not None:
+            square = factor @ square @ factor
+        factor = torch.addmm(square, square, square, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        product = factor if product is None else factor @ product
+    x = product @ x
     return x.T if upright else x

@@ -10,6 +10,8 @@ from .manifest import Entry
 UNKNOWN = -1
 """In a map: some object or none, nobody says."""
 VOID = 255
+MANY = 8
+"""Objects of a photo; more do not make it likelier."""
 BORDER = 4
 """Pixels: a void band of twice this width, as VOC draws around its objects, is a border and no region."""
 
@@ -39,12 +41,16 @@ class Album:
             raise ValueError(
                 f"{missing.filename} is missing: `python -m tinysam_training photos {folder}` lists what the set lacks"
             ) from missing
-        scenes = [entry.share * (entry.kind != "cutout") for entry in held]
+        scenes = [
+            entry.share * _objects(entry, files) * (entry.kind != "cutout")
+            for entry, files in zip(held, self.files, strict=True)
+        ]
         labelled = [entry.share * (entry.kind != "background") for entry in held]
         self._scenes, self._labelled = _cumulated(scenes), _cumulated(labelled)
 
     def scene(self, rng: np.random.Generator) -> Shot:
-        """A photo that may stand alone: not a cutout."""
+        """A photo that may stand alone: not a cutout. Of two, the one with twice the objects comes twice as often, up to
+        `MANY`: it is objects that are pointed at, most of which are small and stand in crowded photos."""
         return self._draw(rng, self._scenes)
 
     def labelled(self, rng: np.random.Generator) -> Shot:
@@ -60,6 +66,14 @@ class Album:
             return Shot(rgb, np.full(rgb.shape[:2], UNKNOWN, np.int32), None)
         parts = None if entry.parts is None else _map(files[entry.parts], exhaustive=False)
         return Shot(rgb, _map(files[entry.label], entry.exhaustive), parts)
+
+
+def _objects(entry: Entry, files: dict[str, bytes]) -> int:
+    """How many objects a photo's map shows, from 1 to `MANY`."""
+    if entry.label is None:
+        return 1
+    numbers = np.unique(cv2.imdecode(np.frombuffer(files[entry.label], np.uint8), cv2.IMREAD_GRAYSCALE))
+    return int(np.clip(((numbers > 0) & (numbers < VOID)).sum(), 1, MANY))
 
 
 def _cumulated(weights: list[float]) -> np.ndarray:

@@ -53,14 +53,14 @@ def pasted(rng: np.random.Generator, album: Album, shot: Shot, count: int) -> No
 
 
 def _cutout(rng: np.random.Generator, shot: Shot, side: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """An object of a photo and its mask (0…255), an eighth to three fifths of `side` long; None if it has none that
+    """An object of a photo and its mask (0…255), a sixteenth to three fifths of `side` long; None if it has none that
     is large enough."""
-    numbers, _ = seen(shot.objects, PASTED_FROM)
+    numbers = seen(shot.objects, PASTED_FROM)
     if len(numbers) == 0:
         return None
     mask = (shot.objects == numbers[int(rng.integers(len(numbers)))]).astype(np.uint8) * 255
     x, y, width, height = cv2.boundingRect(mask)
-    scale = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6)))) * side / max(width, height)
+    scale = float(np.exp(rng.uniform(np.log(0.06), np.log(0.6)))) * side / max(width, height)
     mirror = 1 if rng.random() < 0.5 else -1
     if scale > 1.8:
         return None
@@ -85,10 +85,10 @@ def recoloured(rng: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
     return np.clip(x, 0, 255).astype(np.uint8)
 
 
-def seen(objects: np.ndarray, smallest: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of a map with at least `smallest` pixels, and their pixels."""
+def seen(objects: np.ndarray, smallest: int) -> np.ndarray:
+    """The numbers of a map with at least `smallest` pixels."""
     numbers, counts = np.unique(objects[objects > 0], return_counts=True)
-    return numbers[counts >= smallest], counts[counts >= smallest]
+    return numbers[counts >= smallest]
 
 
 def _filter(scale: float) -> int:

@@ -17,19 +17,18 @@ def sample(rng: np.random.Generator, album: Album, side: int, prompts: int):
         shot = cropped(rng, shot, side)
         if unlabelled or rng.random() < 0.3:
             pasted(rng, album, shot, int(rng.integers(2, 6) if unlabelled else rng.integers(1, 4)))
-        numbers, counts = seen(shot.objects, smallest)
+        numbers = seen(shot.objects, smallest)
         if len(numbers):
             break
     pixels, objects = _padded(recoloured(rng, shot.rgb), side, PAD), _padded(shot.objects, side, 0)
     parts = None if shot.parts is None else _padded(shot.parts, side, 0)
-    part_numbers = [] if parts is None else seen(parts, smallest)[0]
-    weights = counts**0.3 / (counts**0.3).sum()
+    part_numbers = [] if parts is None else seen(parts, smallest)
     masks, coords, labels = [], [], []
     for _ in range(prompts):
         if len(part_numbers) and rng.random() < 0.3:
             mask = parts == part_numbers[int(rng.integers(len(part_numbers)))]
         else:
-            mask = objects == numbers[int(rng.choice(len(numbers), p=weights))]
+            mask = objects == numbers[int(rng.integers(len(numbers)))]
         mask = mask.astype(np.uint8)
         at, label = box(rng, mask) if rng.random() < 0.42 else click(rng, mask)
         masks.append(cv2.resize(mask * 255, (side // 2, side // 2), interpolation=cv2.INTER_AREA))
