@@ -3,7 +3,7 @@ import type { Connection } from "./connection.js";
 import { dispose } from "./dispose.js";
 import { TinySamError } from "./errors.js";
 import { Everything, type EverythingProgress } from "./everything.js";
-import type { Lease } from "./lease.js";
+import type { Held, Lease } from "./lease.js";
 import { Mask } from "./mask.js";
 import { checkNames, defined } from "./options.js";
 import { plainPrompts, type PlainPrompt } from "./prompts.js";
@@ -11,11 +11,6 @@ import type { BatchRecord, EmbeddingId, EmbeddingRecord, MaskId, MaskRecord } fr
 import { toCoco, toGeoJSON, toLabelme, toYolo, type Coco, type CocoOptions, type GeoJSONMasks, type Labelme, type RecordOptions } from "./records.js";
 import { follow } from "./signals.js";
 import type { Box, LayersKind, Owned, Prompt, SegmentOptions } from "./types.js";
-
-/** Frees embeddings that were forgotten; a safety net, for collection may come late or never. */
-const forgotten = typeof FinalizationRegistry === "undefined" ? undefined : new FinalizationRegistry<{ connection: Connection; id: EmbeddingId }>(({ connection, id }) =>
-  connection.freeEmbedding(id),
-);
 
 /** A picture that the encoder has seen: as many prompts as one likes, each for a fraction of its price. */
 export class SamImage {
@@ -30,6 +25,7 @@ export class SamImage {
   readonly #lease: Lease;
   readonly #connection: Connection;
   readonly #id: EmbeddingId;
+  readonly #held: Held;
   #freed = false;
 
   /** @internal */
@@ -41,7 +37,7 @@ export class SamImage {
     this.#lease = lease;
     this.#connection = connection;
     this.#id = record.id;
-    forgotten?.register(this, { connection, id: record.id }, this);
+    this.#held = lease.keep(this, () => connection.freeEmbedding(record.id));
   }
 
   /** Frameworks make a proxy of no object but those that are plain. */
@@ -161,21 +157,23 @@ export class SamImage {
   free(): void {
     if (this.#freed) return;
     this.#freed = true;
-    forgotten?.unregister(this);
-    this.#connection.freeEmbedding(this.#id);
+    this.#held.free();
   }
 
   [dispose](): void {
     this.free();
   }
 
-  async #segment(prompts: readonly PlainPrompt[], refine: MaskId | undefined, options: SegmentOptions): Promise<Mask[]> {
+  /** `from`: the mask itself, not its number, for one that nobody holds is freed before its turn has come. */
+  async #segment(prompts: readonly PlainPrompt[], from: Mask | undefined, options: SegmentOptions): Promise<Mask[]> {
     this.#check();
     if (prompts.length === 0) return [];
-    const args = { embedding: this.#id, prompts, ...(refine === undefined ? {} : { refine }) };
     const of = prompts.flatMap((prompt) => Array.from({ length: masksOf(prompt) }, () => prompt));
     return this.#run(
-      () => this.#connection.call("segment", args, { signal: options.signal }),
+      () => {
+        const refine = from === undefined ? {} : { refine: from.idFor(this.#connection) };
+        return this.#connection.call("segment", { embedding: this.#id, prompts, ...refine }, { signal: options.signal });
+      },
       (records) => records.map((record, i) => this.#mask(record, of[i] ?? NO_PROMPT)),
       options,
     );
@@ -214,7 +212,7 @@ export class SamImage {
   }
 
   #mask(record: MaskRecord, prompt: PlainPrompt): Mask {
-    return new Mask(this.#connection, record, prompt, (from, refined, options) => this.#segment([refined], from, options));
+    return new Mask(this.#lease, this.#connection, record, prompt, (from, refined, options) => this.#segment([refined], from, options));
   }
 
   #masks(records: readonly MaskRecord[]): Mask[] {

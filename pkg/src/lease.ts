@@ -13,6 +13,17 @@ interface Share {
   holders: number;
 }
 
+/**
+ * Something that an engine keeps for a holder, without that which stands for it in the page: that may be forgotten.
+ * @internal
+ */
+export interface Held {
+  free(): void;
+}
+
+/** Lets go of what was forgotten; a safety net, for collection may come late or never. */
+const collected = typeof FinalizationRegistry === "undefined" ? undefined : new FinalizationRegistry<Held>((held) => held.free());
+
 /** Every engine that somebody holds. */
 const shares = new Set<Share>();
 
@@ -28,6 +39,8 @@ const forgotten = typeof FinalizationRegistry === "undefined" ? undefined : new 
 export class Lease {
   readonly #share: Share;
   #released: TinySamError | undefined;
+  /** Its images and masks: what others have of the same engine stays. */
+  readonly #held = new Set<Held>();
   /** Who waits for what may never come. */
   readonly #waiting = new Set<(error: TinySamError) => void>();
 
@@ -41,7 +54,9 @@ export class Lease {
   static async take(options: HostOptions, onProgress?: (progress: Progress) => void, signal?: AbortSignal): Promise<Lease> {
     const share = [...shares].find((other) => serves(other, options)) ?? open(options);
     const lease = new Lease(share);
-    if (onProgress !== undefined) share.listeners.add(onProgress);
+    // A function of its own for each: two loads of one page may give the same, and end one after the other.
+    const listener = (progress: Progress) => onProgress?.(progress);
+    share.listeners.add(listener);
     try {
       const tell = (progress: Progress) => share.listeners.forEach((listener) => told(listener, progress));
       await orAborted(share.host.start(tell, share.stop.signal), signal);
@@ -50,7 +65,7 @@ export class Lease {
       lease.release();
       throw error;
     } finally {
-      if (onProgress !== undefined) share.listeners.delete(onProgress);
+      share.listeners.delete(listener);
     }
   }
 
@@ -72,10 +87,25 @@ export class Lease {
     });
   }
 
+  /** What the engine keeps for `owner`: freed when that says so or is forgotten, and with this lease. `free` must not hold it. */
+  keep(owner: object, free: () => void): Held {
+    const held: Held = {
+      free: () => {
+        collected?.unregister(held);
+        if (this.#held.delete(held)) free();
+      },
+    };
+    this.#held.add(held);
+    collected?.register(owner, held, held);
+    if (this.#released !== undefined) held.free();
+    return held;
+  }
+
   release(): void {
     if (this.#released !== undefined) return;
     this.#released = new TinySamError("released", "this model was freed: load it again");
     for (const reject of this.#waiting) reject(this.#released);
+    for (const held of this.#held) held.free();
     forgotten?.unregister(this);
     letGo(this.#share);
   }

@@ -1,14 +1,12 @@
 import type { Connection } from "./connection.js";
 import { dispose } from "./dispose.js";
 import { TinySamError } from "./errors.js";
+import type { Held, Lease } from "./lease.js";
 import { checkNames, type Names } from "./options.js";
 import { svgPath } from "./outlines.js";
 import { plainPoints, type PlainPrompt } from "./prompts.js";
 import type { CallName, Calls, MaskId, MaskRecord } from "./protocol.js";
 import type { Box, Owned, PngKind, Point, Polygon, Prompt, Rle, SegmentOptions } from "./types.js";
-
-/** Frees masks that were forgotten; a safety net, for collection may come late or never. */
-const forgotten = typeof FinalizationRegistry === "undefined" ? undefined : new FinalizationRegistry<{ connection: Connection; id: MaskId }>(({ connection, id }) => connection.freeMask(id));
 
 /** What to add to a mask's prompt. */
 export interface Refinement extends Pick<Prompt, "labels" | "multimask"> {
@@ -17,8 +15,8 @@ export interface Refinement extends Pick<Prompt, "labels" | "multimask"> {
 
 const REFINEMENT: Names<Refinement> = { points: true, labels: true, multimask: true };
 
-/** Segments again, from the mask of that number. */
-type Again = (from: MaskId, prompt: PlainPrompt, options: SegmentOptions) => Promise<Mask[]>;
+/** Segments again, from that mask. */
+type Again = (from: Mask, prompt: PlainPrompt, options: SegmentOptions) => Promise<Mask[]>;
 
 /**
  * A mask: its measures here, its pixels with the engine until they are asked for. Free it when it is done with.
@@ -42,10 +40,11 @@ export class Mask {
   readonly #id: MaskId;
   readonly #prompt: PlainPrompt;
   readonly #again: Again;
+  readonly #held: Held;
   #freed = false;
 
   /** Made by `prompt`; `again` keeps hold of its image. @internal */
-  constructor(connection: Connection, record: MaskRecord, prompt: PlainPrompt, again: Again) {
+  constructor(lease: Lease, connection: Connection, record: MaskRecord, prompt: PlainPrompt, again: Again) {
     this.width = record.width;
     this.height = record.height;
     this.score = record.score;
@@ -57,7 +56,7 @@ export class Mask {
     this.#id = record.id;
     this.#prompt = prompt;
     this.#again = again;
-    forgotten?.register(this, { connection, id: record.id }, this);
+    this.#held = lease.keep(this, () => connection.freeMask(record.id));
   }
 
   /** Frameworks make a proxy of no object but those that are plain. */
@@ -146,15 +145,14 @@ export class Mask {
       ...(box === undefined ? {} : { box }),
       multimask: refinement.multimask === true,
     };
-    return this.#again(this.#id, prompt, options);
+    return this.#again(this, prompt, options);
   }
 
   /** Frees what the engine keeps of this mask. The measures stay readable. */
   free(): void {
     if (this.#freed) return;
     this.#freed = true;
-    forgotten?.unregister(this);
-    this.#connection.freeMask(this.#id);
+    this.#held.free();
   }
 
   [dispose](): void {

@@ -36,6 +36,8 @@ export class Mates {
   /** Those that can work, and the batches that each has been given. */
   readonly #ready = new Map<number, Map<number, Waiting<Batch>>>();
   #encode: Encode | undefined;
+  /** Who joins during an encode waits for its end, for the engine counts who was lost meanwhile. Undefined between two. */
+  #joining: Set<number> | undefined;
   #job = 0;
   #call = 0;
   #held: { readonly embedding: number; readonly bytes: Uint8Array } | undefined;
@@ -59,12 +61,14 @@ export class Mates {
 
   /** One has built its model. */
   join(worker: number): void {
+    if (this.#joining !== undefined) return void this.#joining.add(worker);
     this.#ready.set(worker, new Map());
     if (this.#held !== undefined) this.#tell(worker, { hold: this.#held.bytes });
   }
 
   /** One is gone: what it was at fails here, and is done without it. */
   lose(worker: number): void {
+    if (this.#joining?.delete(worker) === true) return;
     const given = this.#ready.get(worker);
     this.#ready.delete(worker);
     const gone = new TinySamError("crashed", "another worker is gone");
@@ -81,6 +85,7 @@ export class Mates {
 
   /** Begins an encode: one part, and the pixels that it is of, for each of the first others. */
   begin(parts: readonly [object, Uint8Array<ArrayBuffer>][]): void {
+    this.#joining = new Set();
     const job = ++this.#job;
     const crew = [0, ...[...this.#ready.keys()].slice(0, parts.length)];
     this.#encode = new Encode(job, crew, this.#lines, this.#arrivals);
@@ -95,6 +100,9 @@ export class Mates {
     this.#encode = undefined;
     this.#arrivals.end(this.#job, aborted());
     for (const worker of this.#ready.keys()) this.#tell(worker, { end: this.#job });
+    const joining = this.#joining;
+    this.#joining = undefined;
+    joining?.forEach((worker) => this.join(worker));
   }
 
   holds(embedding: number): boolean {

@@ -56,7 +56,8 @@ async function prepared(kind: string, source: Exclude<ImageSource, string>): Pro
       return (source as VideoFrame).clone();
     case "HTMLImageElement": {
       const image = source as HTMLImageElement;
-      await decoded(image);
+      const { src, srcset } = image;
+      await decoded(image, () => image.src === src && image.srcset === srcset);
       return bitmap(image, image.naturalWidth, image.naturalHeight);
     }
     case "HTMLVideoElement": {
@@ -151,16 +152,19 @@ function unreadable(cause: unknown): TinySamError {
   return new TinySamError("image_invalid", `this picture gives no pixels: ${why} (${String(cause)})`, { cause });
 }
 
-async function decoded(image: HTMLImageElement): Promise<void> {
-  try {
-    await image.decode();
-  } catch (cause) {
-    // Browsers decline to decode what they show all the same: Safari an SVG, Firefox what loads lazily.
-    if (!image.complete) await new Promise((resolve) => ["load", "error"].forEach((event) => image.addEventListener(event, resolve, { once: true })));
-    if (image.naturalWidth > 0) return;
-    const address = image.currentSrc.slice(0, 120);
-    const asked = "is it reachable, allowed by the page's policies (img-src, COEP), whole, and of a format that this browser reads?";
-    const why = address === "" ? "it has no address yet" : `nothing readable came from ${address}: ${asked}`;
-    throw new TinySamError("image_invalid", `the image element shows no picture (${String(cause)}): ${why}`, { cause });
+/** Waits for an element's picture while it `isSame`: a gallery turns its pages in one element. */
+async function decoded(image: HTMLImageElement, isSame: () => boolean): Promise<void> {
+  const cause = await image.decode().catch((cause: unknown) => cause);
+  // Browsers decline to decode what they show all the same: Safari an SVG, Firefox what loads lazily.
+  if (cause !== undefined && isSame() && !image.complete) {
+    await new Promise((resolve) => ["load", "error"].forEach((event) => image.addEventListener(event, resolve, { once: true })));
   }
+  if (!isSame()) {
+    throw new TinySamError("image_invalid", "the image element was given another picture before this one was read: give its address, or an element of its own");
+  }
+  if (cause === undefined || image.naturalWidth > 0) return;
+  const address = image.currentSrc.slice(0, 120);
+  const asked = "is it reachable, allowed by the page's policies (img-src, COEP), whole, and of a format that this browser reads?";
+  const why = address === "" ? "it has no address yet" : `nothing readable came from ${address}: ${asked}`;
+  throw new TinySamError("image_invalid", `the image element shows no picture (${String(cause)}): ${why}`, { cause });
 }

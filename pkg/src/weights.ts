@@ -79,12 +79,20 @@ export function absoluteUrl(url: string | URL, code: "checkpoint_unreachable" | 
   }
 }
 
+/** What was read of responses, which can be read once: the model may be loaded again, after a crash of the GPU or a rest. */
+const bodies = new WeakMap<Response, Blob>();
+
 /** Reads a response to its end. (A body's stream cannot be sent to a worker in every browser.) */
 async function download(
   response: Response,
   onProgress: ((progress: Progress) => void) | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Blob> {
+  const read = bodies.get(response);
+  if (read !== undefined) return read;
+  if (response.bodyUsed || response.body?.locked === true) {
+    throw new TinySamError("checkpoint_unreachable", "the response of the weights was read before: give a fresh one, or a clone()");
+  }
   if (!response.ok || response.body === null) {
     throw new TinySamError("checkpoint_unreachable", `the response of the weights has status ${response.status}`);
   }
@@ -99,7 +107,9 @@ async function download(
     },
   });
   try {
-    return await new Response(response.body.pipeThrough(count, signal ? { signal } : {})).blob();
+    const blob = await new Response(response.body.pipeThrough(count, signal ? { signal } : {})).blob();
+    bodies.set(response, blob);
+    return blob;
   } catch (cause) {
     throwIfAborted(signal);
     throw new TinySamError("checkpoint_unreachable", `the weights' response broke off: ${String(cause)}`, { cause });

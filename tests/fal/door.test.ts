@@ -195,6 +195,15 @@ test("preload loads where the next request would run, and nothing where fal woul
   assert.equal(engine.released, before + 1);
 });
 
+test("an idle model is let go by the settings as they are", async (test) => {
+  const { door, engine } = await world(test);
+  const before = engine.rested;
+  door.configure({ idle: 30 });
+  assert.equal(engine.rested, before + 1);
+  door.configure({ fallback: false });
+  assert.equal(engine.rested, before + 1);
+});
+
 test("preload leaves a GPU that fails for the CPU, as a request would, and tells what else fails", async (test) => {
   const { door, own, engine, routing } = await world(test);
   const { preload } = door.configure({});

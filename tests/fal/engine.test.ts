@@ -179,6 +179,24 @@ test("where nobody can tell whether it is seen, it goes after a minute", async (
   assert.equal(world.freed, 1);
 });
 
+test("other seconds hold from when they are set", async (test) => {
+  const { pass } = page(test, "visible");
+  const world = engine({});
+  await world.run();
+  world.current.idle = 30;
+  world.engine.rest();
+  await pass(29);
+  assert.equal(world.freed, 0);
+  world.current.idle = Infinity;
+  world.engine.rest();
+  await pass(100);
+  assert.equal(world.freed, 0);
+  world.current.idle = 30;
+  world.engine.rest();
+  await pass(30);
+  assert.equal(world.freed, 1);
+});
+
 test("after the seconds that were set it goes, seen or not, and never under a request", async (test) => {
   const { pass } = page(test, "visible");
   const world = engine({ idle: 10 });

@@ -31,6 +31,7 @@ export class FakeEngine implements DoorEngine {
   /** What was loaded ahead, and how often it was let go. */
   readonly loads: string[] = [];
   released = 0;
+  rested = 0;
 
   lacks(): string | undefined {
     return this.lack;
@@ -52,6 +53,10 @@ export class FakeEngine implements DoorEngine {
 
   reset(): void {
     this.release();
+  }
+
+  rest(): void {
+    this.rested += 1;
   }
 
   async choose(): Promise<DeviceChoice> {

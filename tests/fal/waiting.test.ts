@@ -105,6 +105,21 @@ test("subscribe of this package hears of news at once, and of nothing else for t
   assert.ok(done.value, "no pause before the last poll");
 });
 
+test("subscribe hears at once what a request is at, with logs and without", async (test) => {
+  const { own, engine } = await world(test);
+  const time = clock(test);
+  const letGo = engine.hold();
+  const updates: QueueStatus[][] = [[], [], []];
+  const done = [{}, {}, { logs: true }].map((options, i) =>
+    own().subscribe(ENDPOINT, { input, ...options, onQueueUpdate: (update) => void updates[i]!.push(update) }),
+  );
+  for (let turn = 0; turn < 6; turn++) await time.pass(0);
+  assert.deepEqual(updates.map((told) => told[0]?.status), ["IN_PROGRESS", "IN_QUEUE", "IN_QUEUE"]);
+  letGo();
+  for (let turn = 0; turn < 30; turn++) await time.pass(0);
+  await Promise.all(done);
+});
+
 test("a pause that subscribe is given is kept, and one that is undefined is none", async (test) => {
   const { own, engine } = await world(test);
   const time = clock(test);

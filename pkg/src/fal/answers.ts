@@ -24,8 +24,7 @@ export class Answers {
   }
 
   /** The answer to a submit. */
-  submitted(entry: Pending, { told }: Caller): Response {
-    told?.set(entry.id, this.#view(entry, false));
+  submitted(entry: Pending): Response {
     const body = statusOf({ ...entry, status: "IN_QUEUE" }, this.#requests.position(entry), []);
     return respond(entry.id, { status: 200, body, backend: undefined });
   }

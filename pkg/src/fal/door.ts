@@ -54,6 +54,8 @@ export interface DoorEngine extends LocalEndpoint {
   release(): void;
   /** As `release`, for other settings. */
   reset(): void;
+  /** Lets an idle model go when the settings say so: for when they say something else. */
+  rest(): void;
 }
 
 /** fal's door: one router, the settings that it goes by, and the clients on it. */
@@ -90,6 +92,7 @@ export class Door {
     const kept = differs && "weights" in changes && changes.weights !== others.weights ? others : this.#settings;
     this.#settings = { ...kept, ...changes };
     if (differs) this.#engine.reset();
+    else if ("idle" in changes) this.#engine.rest();
     if (changes.fallback && changes.fallback.credentials !== undefined && typeof document !== "undefined") {
       console.warn("A fal key in a page can be read by everyone who opens it. Use a proxy in production.");
     }

@@ -128,15 +128,15 @@ export class Engine implements LocalEndpoint {
       return await work();
     } finally {
       this.#busy -= 1;
-      this.#rest();
+      this.rest();
     }
   }
 
   /** Sets the time after which an idle model is let go; called whenever something of that changes. */
-  #rest(): void {
+  rest(): void {
     clearTimeout(this.#sleep);
     const page = globalThis.document as Document | undefined;
-    if (!this.#watching) page?.addEventListener("visibilitychange", () => this.#rest());
+    if (!this.#watching) page?.addEventListener("visibilitychange", () => this.rest());
     this.#watching = true;
     const { idle = page?.visibilityState === "visible" ? Infinity : UNSEEN_IDLE } = this.#settings();
     if (this.#busy > 0 || this.#loaded === undefined || idle === Infinity) return;

@@ -66,7 +66,7 @@ export class Router {
       if (input === undefined) return respond(undefined, failure(422, [fault([], "JSON decode error", "json_invalid")]));
       const [direct, webhook] = asked.call === "run" ? [true, undefined] : [false, asked.webhook];
       const entry = this.#requests.submit(input, { origin, webhook, direct }, signal);
-      return direct ? this.#answers.outcome(entry, caller, signal) : this.#answers.submitted(entry, caller);
+      return direct ? this.#answers.outcome(entry, caller, signal) : this.#answers.submitted(entry);
     }
     const entry = this.#requests.find(asked.id);
     if (entry !== undefined && asked.call === "status") this.#requests.follow(entry, signal);

@@ -17,13 +17,23 @@ test("loads of the same settings share an engine, which ends with the last that 
     const [first, second] = await both;
     const image = await first.embed("/photos/coffee.png");
     const other = await second.embed("/photos/coffee.png");
+    const masks = await image.segment([{ points: [[1, 1]] }, { points: [[90, 90]] }]);
+    masks[0]![0]!.free();
+    const freed: string[] = [];
+    const post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (message: object, ...rest: [never]) {
+      freed.push(...Object.keys(message).filter((name) => name.startsWith("free")));
+      return post.call(this, message, ...rest);
+    };
     first.free();
     first.free();
+    Worker.prototype.postMessage = post;
     const result = {
       stopped: await stopped,
       phases: phases.map((seen) => seen.includes("prepare")),
       sizes: [image.size, other.size],
       freed: [await code(first.embed("/photos/coffee.png")), await code(image.segment({ points: [[1, 1]] })), await code(first.memory())],
+      frees: freed.sort(),
       kept: await code(other.segment({ points: [[1, 1]] })),
       apart: (await tinysam.TinySam.load({ weights, size: 64, worker: false })) !== undefined,
     };
@@ -35,6 +45,8 @@ test("loads of the same settings share an engine, which ends with the last that 
     phases: [true, true],
     sizes: [64, 128],
     freed: ["released", "released", "released"],
+    // What the first had of the shared engine; the second's stays.
+    frees: ["freeEmbedding", "freeMask"],
     kept: "answered",
     apart: true,
   });
@@ -44,6 +56,39 @@ test("loads of the same settings share an engine, which ends with the last that 
   // What comes then starts anew.
   const again = await page.evaluate(async () => (await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 })).device.kind);
   expect(again).toBe("cpu");
+});
+
+test("of two loads that give the same function the one that goes on is heard", async ({ app }) => {
+  const page = await app.open();
+  const phases = await page.evaluate(async () => {
+    const seen: string[] = [];
+    const stop = new AbortController();
+    const onProgress = ({ phase }: { phase: string }) => void seen.push(phase);
+    const load = (signal?: AbortSignal) => tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64, onProgress, ...(signal && { signal }) });
+    const stopped = load(stop.signal).catch(() => undefined);
+    stop.abort();
+    const second = load();
+    await stopped;
+    seen.length = 0;
+    await second;
+    return seen;
+  });
+  expect(phases).toContain("prepare");
+});
+
+test("an image element that is turned to another picture is not taken for it", async ({ app }) => {
+  const page = await app.open();
+  const said = await page.evaluate(async () => {
+    const sam = await tinysam.TinySam.load({ weights: "/models/formula.safetensors", size: 64 });
+    const element = Object.assign(new Image(), { src: "/photos/coffee.png" });
+    await element.decode();
+    const early = sam.embed(element).then((image) => `${image.width}`, (error) => `${error.code}: ${error.message}`);
+    element.src = "/photos/coffee.png?another";
+    const told = await early;
+    element.src = "/photos/coffee.png";
+    return [told, await sam.embed(element).then((image) => image.width)];
+  });
+  expect(said).toEqual([expect.stringMatching(/^image_invalid: the image element was given another picture/), 600]);
 });
 
 test("a load that fails is no engine to share, and one that is stopped ends its worker", async ({ app, errors }) => {
