@@ -29,7 +29,8 @@ export interface LoadOptions {
   readonly worker?: boolean | WorkerMaker;
   /**
    * How many workers the CPU computes with, each with the weights in memory of its own (some 90 MB at 1024); results are
-   * the same to the last bit. Default: one for each core, five at most, and no more than the machine has gigabytes of memory.
+   * the same to the last bit. Default: one for each core, five at most, and no more than the machine has gigabytes of memory;
+   * four where the browser does not tell of them.
    * A GPU needs one.
    */
   readonly workers?: number;

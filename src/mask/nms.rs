@@ -46,6 +46,13 @@ mod tests {
     }
 
     #[test]
+    fn an_overlap_that_f32_rounds_up_is_over_its_own_decimals() {
+        let boxes = [[0, 0, 5, 2], [1, 0, 5, 2]]; // of 4 squares each, 3 in both: 3/5, as f32 a little more
+        assert_eq!(nms(&boxes, &[0.9, 0.5], 0.6), [0]);
+        assert_eq!(nms(&boxes, &[0.9, 0.5], f64::from(0.6f32)), [0, 1]);
+    }
+
+    #[test]
     fn boxes_without_area_stay() {
         assert_eq!(nms(&[[3, 3, 1, 1], [3, 3, 1, 1]], &[0.1, 0.2], 0.0), [1, 0]);
         assert_eq!(nms(&[[3, 3, 9, 1], [3, 3, 9, 1]], &[0.1, 0.2], 0.0), [1, 0]);

@@ -115,7 +115,7 @@ fn lerp(at: u32, scale: f32, length: u32) -> [(u32, f32); 2] {
 fn cells_above(low_res: &[f32], side: usize, above: f32) -> Option<(Range<usize>, Range<usize>)> {
     // A blend can exceed its largest part by rounding.
     let above = above - 1e-4 * (1.0 + above.abs());
-    let (mut columns, mut rows) = (side..0, side..0);
+    let (mut columns, mut rows) = (side..0, low_res.len() / side..0);
     for (row, y) in low_res.chunks_exact(side).zip(0..) {
         if let Some(first) = row.iter().position(|&logit| logit > above) {
             let last = row.iter().rposition(|&logit| logit > above).unwrap_or(first);
@@ -291,22 +291,25 @@ pub(super) mod tests {
     /// The rectangle ends where no logit is a blend of what is over the cut.
     #[test]
     fn nothing_that_depends_on_nothing_is_visited() {
-        let frame = Frame::new(300, 200, 64).unwrap();
-        let depend = |cell: usize, resized: u32, original: u32| {
-            let taps = taps(16, resized, original);
+        let depend = |cell: usize, cells: usize, resized: u32, original: u32| {
+            let taps = taps(cells, resized, original);
             let depends: Vec<usize> =
                 (0..taps.len()).filter(|at| (taps[*at].first..taps[*at].first + 3).contains(&cell)).collect();
             (depends[0], depends.len())
         };
-        for (column, row) in [(0, 0), (7, 4), (15, 10), (3, 9)] {
-            let mut low_res = [0.0; 16 * 16];
-            low_res[row * 16 + column] = 1.0;
+        for (sides, column, row) in
+            [((300, 200), 0, 0), ((300, 200), 7, 4), ((300, 200), 15, 10), ((300, 200), 3, 9), ((100, 300), 2, 14)]
+        {
+            let frame = Frame::new(sides.0, sides.1, 64).unwrap();
+            let [lines, columns] = frame.seen().map(|cells| 4 * cells);
+            let mut low_res = vec![0.0; lines * columns];
+            low_res[row * columns + column] = 1.0;
             let mut rows = Vec::new();
-            visit_rows(LowRes::whole(&low_res, &frame), &frame, 0.5, |y, x, logits| {
+            visit_rows(LowRes { logits: &low_res, columns }, &frame, 0.5, |y, x, logits| {
                 rows.push((y as usize, x as usize, logits.len()))
             });
-            let (left, width) = depend(column, frame.resized.0, 300);
-            let (top, height) = depend(row, frame.resized.1, 200);
+            let (left, width) = depend(column, columns, frame.resized.0, sides.0);
+            let (top, height) = depend(row, lines, frame.resized.1, sides.1);
             assert_eq!(rows, (top..top + height).map(|y| (y, left, width)).collect::<Vec<_>>());
         }
     }

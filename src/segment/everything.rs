@@ -31,8 +31,9 @@ pub struct Options {
     pub stability_score_offset: f32,
     /// Logits over this are confident: the second round spares the area.
     pub high_score_thresh: f32,
-    /// Of two masks whose boxes overlap more than this (IoU), the better one stays.
-    pub box_nms_thresh: f32,
+    /// Of two masks whose boxes overlap more than this (IoU), the better one stays. f64, as the reference has it: 0.6 in
+    /// f32 is over 3/5, which many pairs of boxes overlap by.
+    pub box_nms_thresh: f64,
     /// Islands and holes of fewer pixels are removed, but for a mask's largest island; 0 leaves masks as they are.
     pub min_mask_region_area: u32,
 }
@@ -52,7 +53,7 @@ impl Options {
 
 /// `crop_nms_thresh` of the reference, below which the overlap of masks whose small regions were removed does not count
 /// whatever `box_nms_thresh` is.
-const TIDY_NMS_THRESH: f32 = 0.7;
+const TIDY_NMS_THRESH: f64 = 0.7;
 
 impl Default for Options {
     fn default() -> Self {
@@ -80,7 +81,7 @@ impl Options {
             ("stability_score_thresh", self.stability_score_thresh),
             ("stability_score_offset", self.stability_score_offset),
             ("high_score_thresh", self.high_score_thresh),
-            ("box_nms_thresh", self.box_nms_thresh),
+            ("box_nms_thresh", self.box_nms_thresh as f32),
         ];
         match numbers.iter().find(|(_, value)| !value.is_finite()) {
             Some((name, value)) => Err(Error::OptionInvalid(format!("{name} {value}; it must be a finite number"))),
@@ -308,17 +309,17 @@ fn fine_points(coarse: &[[f64; 2]], points_per_side: u32, crop: [u32; 4], confid
 }
 
 /// Non-maximum suppression over masks' boxes, best score first.
-fn suppress<T>(all: Vec<T>, told: impl Fn(&T) -> ([u32; 4], f32), threshold: f32) -> Vec<T> {
+fn suppress<T>(all: Vec<T>, told: impl Fn(&T) -> ([u32; 4], f32), threshold: f64) -> Vec<T> {
     let (boxes, scores): (Vec<_>, Vec<_>) = all.iter().map(told).unzip();
     let mut all: Vec<Option<T>> = all.into_iter().map(Some).collect();
-    nms(&boxes, &scores, threshold as f64).into_iter().filter_map(|i| all[i].take()).collect()
+    nms(&boxes, &scores, threshold).into_iter().filter_map(|i| all[i].take()).collect()
 }
 
 /// Removes small regions, then duplicates that this made, preferring masks that it left alone; best first again.
 async fn tidied(
     masks: Vec<Mask>,
     area: u32,
-    threshold: f32,
+    threshold: f64,
     mut pause: impl AsyncFnMut() -> Result<()>,
 ) -> Result<Vec<Mask>> {
     let mut tidy = Vec::with_capacity(masks.len());

@@ -9,7 +9,8 @@ use crate::image::Frame;
 use crate::mask::{Bitmap, Cutoffs, LowRes, Runs, fill_small_holes, remove_small_islands, survey};
 use crate::model::{Attended, MASKS};
 
-/// One mask, of some kilobytes. Clones share them.
+/// One mask, of some kilobytes; refined from another, also of that one's low-res logits (256 KiB at 1024), with which it would
+/// be decoded again. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Mask {
     /// The pixels, at original size.

@@ -249,7 +249,7 @@ fn options_that_cannot_be_are_refused_by_name() {
         ("stability_score_thresh", |options, value| options.stability_score_thresh = value),
         ("stability_score_offset", |options, value| options.stability_score_offset = value),
         ("high_score_thresh", |options, value| options.high_score_thresh = value),
-        ("box_nms_thresh", |options, value| options.box_nms_thresh = value),
+        ("box_nms_thresh", |options, value| options.box_nms_thresh = value.into()),
     ];
     for (name, set) in fields {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

@@ -116,9 +116,11 @@ impl Engine {
             }
             Sam::load(&checkpoint.with_sha256(sha256.clone()), &found.device)
         });
-        if let (Err(Error::CheckpointInvalid(_) | Error::CheckpointMismatch(_)), Some(url)) = (&built, &url) {
+        if let Err(Error::CheckpointInvalid(_) | Error::CheckpointMismatch(_)) = &built
+            && let Some(url) = url.filter(|_| how.cache)
+        {
             // What was kept is no checkpoint, or holds what no network can use: the next attempt shall download again.
-            fetch::forget(url).await;
+            fetch::forget(&url).await;
         }
         let sam = match options.model {
             None => built?,
@@ -137,17 +139,17 @@ impl Engine {
             signal.check()?;
             let adapter = options.adapter.as_deref().unwrap_or(&found.adapter);
             // What the driver has to say comes first: numbers are wrong where a kernel did not run.
-            let chosen = super::kernels::choose(&found, options.kernels.as_deref(), adapter).await?;
+            let chosen = checked(super::kernels::choose(&found, options.kernels.as_deref(), adapter).await)?;
             let answers = crate::model::ops::known::check(&found.device).await;
             device::check()?;
             if !options.unchecked {
-                answers?;
+                checked(answers)?;
             }
             chosen
         };
         let engine = Engine::of(sam, found.adapter, kernels, sha256);
         if device::BACKEND == "webgpu" {
-            engine.warm_up().await?;
+            checked(engine.warm_up().await)?;
             device::check()?;
         }
         signal.check()?;

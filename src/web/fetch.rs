@@ -1,5 +1,7 @@
 //! Bytes from wherever a page has them: an address, a file, a response, memory.
 
+use std::cell::RefCell;
+
 use js_sys::{Function, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal, Blob, BlobPropertyBag, Request, Response};
@@ -7,7 +9,7 @@ use web_sys::{AbortController, AbortSignal, Blob, BlobPropertyBag, Request, Resp
 use super::cache::{Store, Validators};
 use super::digest::sha256;
 use super::error::text;
-use super::http::{Answer, body, cancel, content_length, drain, get, is_own, request, send};
+use super::http::{Answer, body, cancel, content_length, drain, get, is_own, request, send, shown};
 use super::js::{property, tag};
 use super::signal::Signal;
 use crate::checkpoint::{Format, limits};
@@ -22,6 +24,9 @@ const NOT_MODIFIED: u16 = 304;
 /// How long a server may take to say whether what is kept is still current. pkg/src/mirrors.ts gives an address up after ten
 /// seconds without a byte.
 const PATIENCE_MS: u32 = 3000;
+/// How long the host of a picture may say nothing, at first and between any two pieces. Some make the picture when they are
+/// asked for it; but whoever says nothing for so long holds up every other call.
+const SILENCE_MS: u32 = 30_000;
 /// Progress is told at the start, at the end, and once for so many bytes in between.
 const PROGRESS_STEP: u64 = 256 << 10;
 
@@ -106,8 +111,25 @@ pub async fn forget(url: &str) {
 /// An encoded picture at an address, outside wasm's memory (which never shrinks).
 ///
 /// # Errors
-/// [`Error::ImageUnreachable`], [`Error::ImageInvalid`] beyond [`MAX_PICTURE`], [`Error::Aborted`].
+/// [`Error::ImageUnreachable`], also after half a minute without a byte; [`Error::ImageInvalid`] beyond [`MAX_PICTURE`],
+/// [`Error::Aborted`].
 pub async fn picture(url: &str, signal: &Signal) -> Result<Blob> {
+    let patience = Patience::new(SILENCE_MS)?;
+    let asked = Signal::new(Some(patience.signal()));
+    match signal.race(encoded(url, &asked, &patience)).await {
+        Ok(Err(Error::Aborted)) => {
+            let seconds = SILENCE_MS / 1000;
+            Err(Error::ImageUnreachable(format!("{} sent nothing for {seconds} seconds: try again later", shown(url))))
+        }
+        Ok(picture) => picture,
+        Err(aborted) => {
+            patience.end();
+            Err(aborted)
+        }
+    }
+}
+
+async fn encoded(url: &str, signal: &Signal, patience: &Patience) -> Result<Blob> {
     // As an `<img>` would: the next prompt on a picture costs no round trip where its host allows it to be kept. But the
     // copy that an `<img>` has left may lack the permission to be read, with which it comes when it is asked for anew.
     let response = match get(url, Answer::Kept, signal, Error::ImageUnreachable).await {
@@ -118,7 +140,9 @@ pub async fn picture(url: &str, signal: &Signal) -> Result<Blob> {
     let chunks = js_sys::Array::new();
     let mut length = 0;
     if let Some(body) = body {
+        patience.renew();
         drain(&body, signal, Error::ImageUnreachable, |chunk| {
+            patience.renew();
             length += u64::from(chunk.length());
             if length > MAX_PICTURE {
                 return Err(picture_too_long());
@@ -201,25 +225,22 @@ async fn another(url: &str, kept: &Validators, signal: &Signal) -> Result<Option
     // To another's server it is a question like any other, whose answer is left unread if the version is the same.
     let condition = if is_own(url) { kept.condition() } else { None };
     let answer = condition.as_ref().map_or(Answer::Current, Answer::If);
-    // A signal of its own: the question is given up without the load.
-    let question = AbortController::new().map_err(|exception| Error::Internal(text(&exception)))?;
-    let asked = Signal::new(Some(question.signal()));
-    let patience = Signal::new(Some(after(PATIENCE_MS)?));
+    // The question is given up without the load.
+    let patience = Patience::new(PATIENCE_MS)?;
+    let asked = Signal::new(Some(patience.signal()));
     let request = request(url, answer, &asked, Error::CheckpointUnreachable)?;
-    let sent = patience.race(send(&request, &asked, Error::CheckpointUnreachable));
-    let answer = match signal.race(sent).await {
-        Ok(Ok(Ok(answer))) => answer,
-        Ok(Ok(Err(error))) => {
-            log::warn!("{error}. The version that was kept is used");
-            return Ok(None);
-        }
-        Ok(Err(_)) => {
-            question.abort();
+    let answer = match signal.race(send(&request, &asked, Error::CheckpointUnreachable)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(Error::Aborted)) => {
             log::warn!("{url} gave no answer for {PATIENCE_MS} ms. The version that was kept is used");
             return Ok(None);
         }
+        Ok(Err(error)) => {
+            log::warn!("{error}. The version that was kept is used");
+            return Ok(None);
+        }
         Err(aborted) => {
-            question.abort();
+            patience.end();
             return Err(aborted);
         }
     };
@@ -234,16 +255,53 @@ async fn another(url: &str, kept: &Validators, signal: &Signal) -> Result<Option
     Ok(None)
 }
 
-/// A signal that aborts after so many milliseconds: `AbortSignal.timeout`, which Chrome has since 103.
-fn after(ms: u32) -> Result<AbortSignal> {
-    let failed = |exception: JsValue| Error::Internal(text(&exception));
-    let controller = AbortController::new().map_err(failed)?;
-    let signal = controller.signal();
-    let global = js_sys::global();
-    let set_timeout: Function = property(&global, "setTimeout").unchecked_into();
-    let abort = Closure::once_into_js(move || controller.abort());
-    set_timeout.call2(&global, &abort, &ms.into()).map_err(failed)?;
-    Ok(signal)
+/// Ends what its signal was given to when so many milliseconds pass without news. (`AbortSignal.timeout`, which cannot be
+/// renewed, is in Chrome since 103.)
+struct Patience {
+    ms: u32,
+    controller: AbortController,
+    abort: Closure<dyn FnMut()>,
+    timer: RefCell<JsValue>,
+}
+
+impl Patience {
+    fn new(ms: u32) -> Result<Self> {
+        let controller = AbortController::new().map_err(|exception| Error::Internal(text(&exception)))?;
+        let ends = controller.clone();
+        let abort = Closure::new(move || ends.abort());
+        let patience = Self { ms, controller, abort, timer: RefCell::default() };
+        patience.renew();
+        Ok(patience)
+    }
+
+    fn signal(&self) -> AbortSignal {
+        self.controller.signal()
+    }
+
+    fn renew(&self) {
+        self.rest();
+        // Without a timer the wait has no end, as without this.
+        let timer = global("setTimeout").call2(&js_sys::global(), self.abort.as_ref(), &self.ms.into());
+        self.timer.replace(timer.unwrap_or_default());
+    }
+
+    fn end(&self) {
+        self.controller.abort();
+    }
+
+    fn rest(&self) {
+        let _ = global("clearTimeout").call1(&js_sys::global(), &self.timer.borrow());
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
+
+fn global(name: &str) -> Function {
+    property(&js_sys::global(), name).unchecked_into()
 }
 
 async fn read(

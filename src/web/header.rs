@@ -15,6 +15,10 @@ pub fn size(header: &[u8]) -> Result<Option<(u32, u32)>, Truncated> {
     let (width, height) = match bmp_size(header) {
         Some(size) => size,
         None => match imagesize::blob_size(header) {
+            // The two upper bits of a lossy WebP's sides say how large it is to be shown.
+            Ok(size) if header.get(12..16) == Some(b"VP8 ") => {
+                ((size.width & 0x3fff) as u32, (size.height & 0x3fff) as u32)
+            }
             Ok(size) => (size.width as u32, size.height as u32),
             Err(imagesize::ImageError::IoError(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 return Err(Truncated);

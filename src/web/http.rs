@@ -174,7 +174,7 @@ impl Drop for Reader {
 }
 
 /// An address for a message: a `data:` one is long.
-fn shown(url: &str) -> &str {
+pub fn shown(url: &str) -> &str {
     match url.char_indices().nth(120) {
         Some((end, _)) => &url[..end],
         None => url,

@@ -9,7 +9,7 @@ export async function openPage(page: Page, address: string, size = 256): Promise
 }
 
 /** Clicks on the stage at a part of its width and height. */
-export async function clickPhoto(page: Page, x: number, y: number, options: { button?: "right"; modifiers?: ["Alt"] } = {}): Promise<void> {
+export async function clickPhoto(page: Page, x: number, y: number, options: { button?: "right"; modifiers?: ["Alt" | "Control"] } = {}): Promise<void> {
   const box = (await page.locator("#canvas").boundingBox())!;
   await page.locator("#canvas").click({ position: { x: box.width * x, y: box.height * y }, ...options });
 }

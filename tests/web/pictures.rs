@@ -219,6 +219,39 @@ async fn too_large_a_picture_is_refused_before_decoding() {
     assert_eq!(count, 0);
 }
 
+/// A lossy WebP says beside each side how large it is to be shown.
+#[wasm_bindgen_test]
+async fn a_scale_beside_a_side_is_none_of_it() {
+    let mut webp = b"RIFF\x60\0\0\0WEBPVP8 \x54\0\0\0\x10\0\0\x9d\x01\x2a".to_vec();
+    webp.extend((800u16 | 1 << 14).to_le_bytes());
+    webp.extend((600u16 | 3 << 14).to_le_bytes());
+    webp.resize(104, 0);
+    // Its pixels are damaged; what is too large is told first.
+    assert_eq!(read(blob(&webp)).await.unwrap_err().code(), "image_invalid");
+}
+
+/// Whoever waits for it holds up every other call.
+#[wasm_bindgen_test]
+async fn a_host_that_says_nothing_is_given_up() {
+    eval(
+        "globalThis.trueFetch = fetch, globalThis.trueTimeout = setTimeout,
+          globalThis.setTimeout = (work, ms) => trueTimeout(work, ms === 30000 ? 20 : ms)",
+    );
+    let nothing = "globalThis.fetch = () => new Promise(() => undefined)";
+    let one_byte = "globalThis.fetch = async () => new Response(
+        new ReadableStream({ start: (stream) => stream.enqueue(new Uint8Array(1)) }))";
+    let mut told = Vec::new();
+    for fetch in [nothing, one_byte] {
+        eval(fetch);
+        told.push(read(eval("'https://silent.test/a.jpg'")).await);
+    }
+    eval("globalThis.fetch = trueFetch, globalThis.setTimeout = trueTimeout");
+    for error in told.into_iter().map(Result::unwrap_err) {
+        assert_eq!(error.code(), "image_unreachable");
+        assert!(error.to_string().contains("https://silent.test/a.jpg sent nothing for 30 seconds"), "{error}");
+    }
+}
+
 #[wasm_bindgen_test]
 async fn what_is_no_picture_is_said_to_be_none() {
     let mut cut = png_header(40, 40);

@@ -14,6 +14,8 @@ const PREFIX = "tinysam-page-";
 const NAME = `${PREFIX}${new URL("./", self.location.href).pathname}@${VERSION}`;
 /** What has no hash in its name, and is asked for anew as long as there is a network. */
 const CHANGING = new Set([new URL("models/index.json", self.location.href).href]);
+/** Where the page itself is. */
+const PAGES = new Set(["./", "./index.html"].map((name) => new URL(name, self.location.href).pathname));
 /** Samples as the small checkpoint encoded them: of no use to who has another, so kept only when they are asked for. */
 const ENCODED = new URL("photos/encoded/", self.location.href).href;
 /** A network slower than this is none for the page itself, if that is kept; in milliseconds. */
@@ -33,7 +35,8 @@ self.addEventListener("message", (event) => {
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || new URL(request.url).origin !== self.location.origin) return;
-  if (request.mode === "navigate") event.respondWith(newest(request, "./"));
+  // Other documents may lie in this folder, too.
+  if (request.mode === "navigate" && PAGES.has(new URL(request.url).pathname)) event.respondWith(newest(request, "./"));
   else event.respondWith(CHANGING.has(request.url) ? newest(request, request.url) : kept(request));
 });
 

@@ -36,6 +36,8 @@ export class Engine {
   readonly #events: EngineEvents;
   /** The model to use; the one in use may still be another, until this has encoded the photo. */
   #model: Model | undefined;
+  /** One that takes its place behind it, once the photo that came meanwhile is there to be worked with. */
+  #patient: Model | undefined;
   /** What prompts are asked of. */
   #used: Encoded | undefined;
   /** What waits to be used. */
@@ -60,9 +62,18 @@ export class Engine {
     return this.#used?.image;
   }
 
+  /** What the next photo is encoded with. */
+  get model(): Model | undefined {
+    return this.#model;
+  }
+
   /** Another model. The one before is used until this one has encoded the photo. */
   use(model: Model): void {
     const before = this.#model;
+    if (before?.sam !== model.sam) {
+      if (this.#patient?.sam !== model.sam) this.#patient?.sam.free();
+      this.#patient = undefined;
+    }
     this.#model = model;
     if (before !== undefined && before.sam !== model.sam && before.sam !== this.#used?.model.sam) before.sam.free();
     void this.#embed();
@@ -77,6 +88,9 @@ export class Engine {
 
   /** Another photo; its prompt starts empty. */
   open(photo: Photo): void {
+    const [next, used] = [this.#model, this.#used?.model];
+    // The visitor need not wait for one that has time.
+    if (next?.patient === true && used !== undefined && used.sam !== next.sam) [this.#model, this.#patient] = [used, next];
     this.#photo = photo;
     this.#prompt = this.#base = undefined;
     this.#forgetImage();
@@ -136,6 +150,7 @@ export class Engine {
       return this.#failed(model, error, afterCrash);
     }
     this.settle();
+    if (this.#patient !== undefined) this.use(this.#patient);
   }
 
   #failed(model: Model, error: unknown, afterCrash: boolean): void {

@@ -47,6 +47,10 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
     viewer.setDraft(undefined);
     if (box[2] >= 1 && box[3] >= 1) commands.box(box, more);
   };
+  const dropBox = () => {
+    corner = undefined;
+    viewer.setDraft(undefined);
+  };
   const zoom = (factor: number) => {
     const [x, y] = view.toCanvas(at ?? centre());
     view.zoom(factor, x, y);
@@ -56,7 +60,7 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
 
   canvas.addEventListener("keydown", (event) => {
     const arrow = ARROWS[event.key];
-    const key = event.key.toLowerCase();
+    const key = letterOf(event);
     if ((event.ctrlKey || event.metaKey) && key === "z") event.shiftKey ? commands.redo() : commands.undo();
     else if ((event.ctrlKey || event.metaKey) && key === "y") commands.redo();
     else if (event.ctrlKey || event.metaKey) return;
@@ -65,11 +69,8 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
     else if (key === "b") toggleBox(event.shiftKey);
     else if (key === "e") commands.everything();
     else if (key === "r") commands.refine();
-    else if (key === "escape") {
-      corner = undefined;
-      viewer.setDraft(undefined);
-      commands.clear();
-    } else if (key === "+" || key === "=") zoom(1.25);
+    else if (key === "escape") corner === undefined ? commands.clear() : dropBox();
+    else if (key === "+" || key === "=") zoom(1.25);
     else if (key === "-") zoom(0.8);
     else if (key === "0") {
       view.fit();
@@ -83,6 +84,12 @@ export function watchKeyboard(viewer: Viewer, commands: Commands): () => void {
   // Another photo: the crosshair starts from its middle.
   return () => {
     at = undefined;
-    corner = undefined;
+    dropBox();
   };
+}
+
+/** In an alphabet without Latin letters, the one that is at its place. */
+function letterOf({ key, code }: KeyboardEvent): string {
+  const isForeign = key.length === 1 && key > "\x7f" && code.startsWith("Key");
+  return (isForeign ? code.slice("Key".length) : key).toLowerCase();
 }

@@ -50,15 +50,24 @@ export class Layers {
     return this.#picked === undefined ? this.#all : [this.#picked];
   }
 
-  /** Puts masks in the place of those that are there; the one that was picked stays so if it is among them. */
-  async show(masks: readonly Mask[]): Promise<void> {
+  /**
+   * Puts masks in the place of those that are there; the one that was picked stays so if it is among them. Where `kept` has
+   * a layer it stays, and the mask in its place is freed.
+   */
+  async show(masks: readonly Mask[], kept: readonly (Layer | undefined)[] = []): Promise<void> {
     const turn = ++this.#turn;
     const outlines = await this.#outlines(masks, turn);
     if (outlines === undefined) return;
     // A single mask is picked by itself, which says nothing of the several to come.
     const before = this.#all.length > 1 ? this.#picked?.mask : undefined;
-    this.#drop();
-    this.#all = masks.map((mask, i) => this.#layer(mask, outlines[i] ?? new Path2D()));
+    this.#drop(kept);
+    this.#all = masks.map((mask, i) => {
+      const layer = this.#layer(mask, outlines[i] ?? new Path2D());
+      const stays = kept[i];
+      if (stays === undefined) return layer;
+      mask.free();
+      return { ...stays, hue: layer.hue };
+    });
     this.#picked = this.#all.length === 1 ? this.#all[0] : this.#all.find(({ mask }) => before !== undefined && isSame(mask, before));
     this.#changed();
   }
@@ -146,8 +155,8 @@ export class Layers {
     return undefined;
   }
 
-  #drop(): void {
-    for (const { mask } of this.#all) mask.free();
+  #drop(kept: readonly (Layer | undefined)[] = []): void {
+    for (const layer of this.#all) if (!kept.includes(layer)) layer.mask.free();
     this.#all = [];
     this.#picked = this.#lit = undefined;
     this.#count = 0;

@@ -64,7 +64,10 @@ export class Loading {
     this.#stopBehind();
     // The small one on another device is not all that is wanted there: the official one still comes behind it.
     if (behind !== undefined && checkpoint === this.#chooser.spare) this.#behind = { choice: { ...behind, device }, begun: false };
-    await this.#load();
+    if ((await this.#load()) || behind === undefined || this.#works === undefined) return;
+    // What was chosen has failed, and nothing of what was there before is lost by it.
+    this.#behind = { choice: { ...behind, device: this.#works.device }, begun: false };
+    if (this.#engine.image !== undefined) this.goOn();
   }
 
   /** This model has encoded the photo, and is used from now on. */
@@ -87,7 +90,8 @@ export class Loading {
     if (this.#behind?.begun === false) void this.#fetchBehind(this.#behind.choice);
   }
 
-  async #load(): Promise<void> {
+  /** Whether it has not failed: what is called off for another has not. */
+  async #load(): Promise<boolean> {
     this.#loading.abort();
     const { signal } = (this.#loading = new AbortController());
     const { choice } = this.#chooser;
@@ -97,7 +101,7 @@ export class Loading {
     try {
       model = await this.#open(choice, false, signal, (progress) => this.#panel.showProgress(progress));
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) return true;
       this.#panel.showBusy("load", undefined);
       return this.#failed(choice, error);
     }
@@ -105,10 +109,11 @@ export class Loading {
     this.#panel.announce("The model is ready.");
     this.#works = choice;
     this.#engine.use(model);
+    return true;
   }
 
   /** What works goes on; where nothing does, the checkpoint beside the page lets it be tried. */
-  async #failed(choice: Choice, error: unknown): Promise<void> {
+  async #failed(choice: Choice, error: unknown): Promise<boolean> {
     const spare = this.#chooser.spare;
     if (this.#works !== undefined) this.#chooser.show(this.#works);
     else if (this.#behind !== undefined) {
@@ -121,6 +126,7 @@ export class Loading {
       return this.#load();
     }
     this.#panel.showError(error);
+    return false;
   }
 
   async #fetchBehind(choice: Choice): Promise<void> {

@@ -76,8 +76,7 @@ const engine = new Engine({
     panel.showBusy("encode", undefined);
     panel.showError(error, recovering);
     state.change({ recovering });
-    const { model } = state.now;
-    if (!recovering) return model && loading.kept(model);
+    if (!recovering) return engine.model && loading.kept(engine.model);
     stage.forgetMasks();
     // What brought it down is not begun again unasked.
     if (stage.marks.marks.everything !== undefined) stage.marks.clear();
@@ -161,6 +160,9 @@ function shared(): Shared {
   return { link, isOwnCheckpoint: model?.choice.checkpoint.weights.weights instanceof Blob };
 }
 
+/** After so many milliseconds a photo is said to be on its way. */
+const SLOW_MS = 300;
+
 /** The photo that was asked for last. */
 let wanted: Promise<Photo> | undefined;
 let wantedSample: string | undefined;
@@ -181,11 +183,15 @@ async function openPhoto(opening: Promise<Photo>, sample?: string): Promise<void
   expectSample();
   const marks = linked;
   linked = undefined;
+  const slow = setTimeout(() => wanted === opening && panel.showBusy("photo", "Fetching the photo…"), SLOW_MS);
   let photo: Photo;
   try {
     photo = await opening;
   } catch (error) {
     return wanted === opening ? panel.showError(error) : undefined;
+  } finally {
+    clearTimeout(slow);
+    if (wanted === opening) panel.showBusy("photo", undefined);
   }
   // One that was asked for later may have come sooner.
   if (wanted !== opening) return photo.pixels.close();

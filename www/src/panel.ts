@@ -5,7 +5,7 @@ import { element, fillFacts, megabytes, onClick } from "./dom.js";
 export type Mode = "mark" | "made" | "pick" | "refine" | "none";
 
 /** Whose work goes on. What began last is shown, until it ends. */
-export type Work = "load" | "encode" | "everything" | "benchmark";
+export type Work = "photo" | "load" | "encode" | "everything" | "benchmark";
 
 const PHASES: Readonly<Record<Progress["phase"], string>> = {
   module: "Fetching the engine",

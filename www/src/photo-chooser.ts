@@ -67,6 +67,8 @@ export class PhotoChooser {
     const picture = new Image(120, 90);
     picture.src = `./photos/small/${file.replace(/\.\w+$/, "")}.jpg`;
     picture.alt = title;
+    // Dropped on the photo it would be opened, small as it is.
+    picture.draggable = false;
     button.append(picture);
     button.addEventListener("click", () => this.#openSample(sample));
     return button;

@@ -57,8 +57,13 @@ export async function readPhoto(blob: Blob, name: string): Promise<Photo> {
   }
 }
 
+/** A host may take so long to begin its answer, in milliseconds. */
+const SILENCE_MS = 30_000;
+
 async function fetchPhoto(address: string, name: string): Promise<Photo> {
-  const response = await fetch(address);
+  const stop = new AbortController();
+  const silent = setTimeout(() => stop.abort(new Error(`“${name}” does not come: its host has not answered for ${SILENCE_MS / 1000} seconds.`)), SILENCE_MS);
+  const response = await fetch(address, { signal: stop.signal }).finally(() => clearTimeout(silent));
   if (!response.ok) throw new Error(`The photo could not be fetched: status ${response.status}.`);
   return readPhoto(await response.blob(), name);
 }

@@ -63,7 +63,8 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
     followed = [...fingers.values()];
     if (fingers.size > 1) return cancel();
     const pans = event.button === 1 || isHeld();
-    const label: Label = event.button === 2 || event.altKey ? 0 : 1;
+    // With Control it is a Mac's right click.
+    const label: Label = event.button === 2 || event.altKey || event.ctrlKey ? 0 : 1;
     const started: Press = { id: event.pointerId, x, y, label, pans, inside: view.contains(x, y), dragging: false, at: { x, y } };
     press = started;
     if (event.pointerType !== "touch" || !started.inside) return;
@@ -123,7 +124,7 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
       wheel = { zooms: ctrlKey || metaKey || goesOn || view.isWhole, at: timeStamp };
       // Firefox counts a mouse's wheel in lines.
       const unit = deltaMode === WheelEvent.DOM_DELTA_LINE ? 40 : 1;
-      // A pinch on a touchpad comes as a wheel with Control, in smaller steps than a mouse's.
+      // But in Safari a pinch on a touchpad comes as a wheel with Control, in smaller steps than a mouse's.
       const pinches = ctrlKey && Math.abs(deltaY) < 50;
       if (wheel.zooms) view.zoom(Math.exp(-deltaY * unit * (pinches ? 0.01 : 0.0015)), offsetX, offsetY);
       else if (shiftKey && deltaX === 0) view.pan(-deltaY * unit, 0);
@@ -132,6 +133,19 @@ export function watchPointer(viewer: Viewer, gestures: Gestures): void {
     },
     { passive: false },
   );
+
+  // A pinch on a touchpad in Safari, which tells of it so alone.
+  let scale = 1;
+  const gesture = (event: Event) => {
+    event.preventDefault();
+    const { scale: now, clientX, clientY } = event as Event & { readonly scale: number; readonly clientX: number; readonly clientY: number };
+    const { left, top } = canvas.getBoundingClientRect();
+    // Fingers on a screen are followed by themselves.
+    if (fingers.size === 0 && event.type === "gesturechange") view.zoom(now / scale, clientX - left, clientY - top);
+    scale = event.type === "gesturechange" ? now : 1;
+    viewer.redraw();
+  };
+  for (const type of ["gesturestart", "gesturechange"]) canvas.addEventListener(type, gesture);
 
   function lift(finger: number): void {
     if (following !== 0) pinch();

@@ -17,6 +17,8 @@ export class Stage {
   readonly #changed: () => void;
   /** The marks that are the photo's, and not a refinement's. */
   readonly marks = new Prompts(() => this.#ask());
+  /** Whose masks are shown, in their order. */
+  #boxes: readonly Box[] = [];
   /** The mask that is being refined, as it was picked, what refined it before, and the marks that do now. */
   #refining: { readonly base: Mask; readonly before: readonly Prompt[]; readonly marks: Prompts } | undefined;
 
@@ -65,6 +67,7 @@ export class Stage {
     if (label === 0 && !this.isRefining && boxes.length === 0 && !points.some((point) => point.label === 1)) {
       return this.#panel.notify("Exclude takes away from a mask: first click what belongs to the object, or drag a box around it.");
     }
+    if (!this.isRefining && boxes.length > 1) return this.#panel.notify("The boxes’ masks are on their way: then click the one to change.");
     this.prompts.addPoint(at, label);
   }
 
@@ -120,7 +123,7 @@ export class Stage {
   decoded(masks: readonly Mask[]): void {
     const refining = this.#refining;
     const [first, ...rest] = masks;
-    if (refining === undefined || first === undefined) return this.#try(this.layers.show(masks));
+    if (refining === undefined || first === undefined) return this.#show(masks);
     for (const mask of rest) mask.free();
     this.#try(this.layers.replacePicked(first, refining.base, [...refining.before, refining.marks.prompt()]));
   }
@@ -142,6 +145,16 @@ export class Stage {
   /** There is an engine with the photo: what is marked is asked of it. */
   ask(): void {
     this.#ask();
+  }
+
+  /** What was refined of a box's mask is work, and stays as long as that box is one of several. */
+  #show(masks: readonly Mask[]): void {
+    const { boxes } = this.marks.marks;
+    const { all } = this.layers;
+    const refined = (all.length === this.#boxes.length ? all : []).map((layer, i) => ({ layer, box: this.#boxes[i] })).filter(({ layer }) => layer.refinements.length > 0);
+    const kept = boxes.length < 2 ? [] : boxes.map((box) => refined.find((other) => String(other.box) === String(box))?.layer);
+    this.#boxes = boxes;
+    this.#try(this.layers.show(masks, kept));
   }
 
   #pickAt(at: Point): void {

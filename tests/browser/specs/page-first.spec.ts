@@ -165,6 +165,23 @@ test("another device for the small one leaves the official one on its way", asyn
   await expect(page.locator("#status")).toContainText(/^TinySAM, official · CPU · size 64 · encode/, { timeout: 60_000 });
 });
 
+test("a choice that fails leaves the official one on its way", async ({ page, address }) => {
+  const formula = await standIn(page, address);
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  await page.route(HUB, async (route) => {
+    await opened;
+    await route.fulfill(official(formula)).catch(() => undefined);
+  });
+  await page.goto(`${address}/page/?device=cpu&size=64`);
+  await expect(page.locator("#behind")).toBeVisible({ timeout: 60_000 });
+  await page.locator("#checkpoint-file").setInputFiles({ name: "none.safetensors", mimeType: "", buffer: Buffer.from("none") });
+  await expect(page.locator("#alert")).toBeVisible({ timeout: 60_000 });
+  await expect(page.locator("#behind")).toBeVisible();
+  open();
+  await expect(page.locator("#status")).toContainText(/^TinySAM, official · CPU · size 64 · encode/, { timeout: 60_000 });
+});
+
 test("where the browser saves data nothing but the small checkpoint is downloaded", async ({ page, address }) => {
   await page.addInitScript(() => Object.defineProperty(navigator, "connection", { value: { saveData: true }, configurable: true }));
   const asked = await watchRequests(page);

@@ -11,6 +11,22 @@ async function tabTo(page: Page, id: string): Promise<void> {
   throw new Error(`Tab never came to #${id}`);
 }
 
+test("a box that is half drawn ends with Escape, and with another photo; masks stay", async ({ page, address }) => {
+  await openPage(page, address, 64);
+  const press = async (...keys: string[]) => {
+    for (const key of keys) await page.keyboard.press(key);
+  };
+  await page.locator("#canvas").focus();
+  await press("ArrowLeft", "Enter");
+  await expect(score(page)).toBeVisible();
+  await press("b", "Shift+ArrowRight", "Escape");
+  await expect(score(page)).toBeVisible();
+  // In an alphabet of its own the key for undo is the one at its place.
+  await page.locator("#canvas").dispatchEvent("keydown", { key: "я", code: "KeyZ", ctrlKey: true, bubbles: true });
+  await expect(page.locator("#mask-facts")).toBeHidden();
+  await expect(page.locator("#redo")).toBeEnabled();
+});
+
 test("every tool by the keyboard alone, and what is found is said", async ({ page, address }) => {
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await openPage(page, address, 64);

@@ -47,7 +47,9 @@ test("samples that came encoded do so without a network, too, and the others are
     await server.close();
   }
   errors.expectError(/ERR_|Failed to fetch/);
-  await page.goto("about:blank");
+  // Another document of its folder is not the page.
+  await page.goto(`${server.address}/page/photos/chelsea.png`);
+  expect(await page.evaluate(() => document.contentType)).toBe("image/png");
   await page.goto(`${small}&photo=chelsea.png`);
   await expect(status).toContainText("encoded beforehand", { timeout: 60_000 });
   await page.locator("#samples button").nth(2).click();

@@ -19,6 +19,29 @@ async function pixels(page: Page, png: Buffer): Promise<{ width: number; height:
   }, png.toString("base64"));
 }
 
+test("a mask that was refined stays as other boxes come and go", async ({ page, address }) => {
+  await openPage(page, address, 64);
+  const masks = page.locator("#mask-list button");
+  const facts = () => page.locator("#mask-facts").innerText();
+  await dragPhoto(page, [0.1, 0.2], [0.4, 0.5]);
+  await expect(score(page)).toBeVisible();
+  await dragPhoto(page, [0.5, 0.3], [0.9, 0.8], "Shift");
+  await expect(masks).toHaveCount(2);
+  await masks.nth(1).click();
+  const found = await facts();
+  await page.locator("#refine").click();
+  await clickPhoto(page, 0.6, 0.4);
+  await expect.poll(facts).not.toBe(found);
+  await page.locator("#refine").click();
+  const refined = await facts();
+  await dragPhoto(page, [0.3, 0.6], [0.6, 0.9], "Shift");
+  await expect(masks).toHaveCount(3);
+  expect(await facts()).toBe(refined);
+  await page.locator("#undo").click();
+  await expect(masks).toHaveCount(2);
+  expect(await facts()).toBe(refined);
+});
+
 test("several boxes are a batch, of which a click picks one; all of it can be saved and copied", async ({ page, address }) => {
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await openPage(page, address, 64);

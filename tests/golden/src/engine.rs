@@ -52,7 +52,7 @@ fn options(config: &Config) -> EverythingOptions {
     options.stability_score_thresh = config.stability_score_thresh as f32;
     options.stability_score_offset = config.stability_score_offset as f32;
     options.high_score_thresh = config.high_score_thresh as f32;
-    options.box_nms_thresh = config.box_nms_thresh as f32;
+    options.box_nms_thresh = config.box_nms_thresh;
     options.min_mask_region_area = config.min_mask_region_area;
     options
 }
