@@ -357,7 +357,7 @@ mod tests {
         Mask::measured(&frame, source, score, LowRes::whole(&logits, &frame), &Cutoffs::default()).0
     }
 
-    fn tidy(masks: Vec<Mask>, area: u32, threshold: f32) -> Vec<Mask> {
+    fn tidy(masks: Vec<Mask>, area: u32, threshold: f64) -> Vec<Mask> {
         block_on(tidied(masks, area, threshold, async || Ok(()))).unwrap()
     }
 
