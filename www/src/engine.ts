@@ -1,13 +1,6 @@
-import {
-  TinySamError,
-  type Everything,
-  type EverythingRunOptions,
-  type Mask,
-  type Point,
-  type Prompt,
-  type SamImage,
-} from "tinysam";
+import type { Everything, EverythingRunOptions, Mask, Point, Prompt, SamImage } from "tinysam";
 import { encode, type Encoded } from "./encoding.js";
+import { hasDied, isWanted } from "./failures.js";
 import type { Photo } from "./photos.js";
 import type { Encoding, Model } from "./state.js";
 
@@ -231,17 +224,6 @@ export class Engine {
     // A mask can be refined only as long as its image is there.
     if (this.#base !== undefined) this.#prompt = this.#base = undefined;
   }
-}
-
-/** Whether an engine does not survive this. A GPU survives neither its own errors nor a want of memory. */
-function hasDied(error: unknown, model: Model | undefined): boolean {
-  if (!(error instanceof TinySamError)) return false;
-  const ofTheGpu = model?.sam.device.kind === "webgpu" && (error.code === "internal" || error.code === "out_of_memory");
-  return ofTheGpu || error.code === "crashed" || error.code === "device_lost";
-}
-
-function isWanted(error: unknown): boolean {
-  return error instanceof TinySamError && (error.code === "aborted" || error.code === "superseded");
 }
 
 /** `AbortSignal.any`, which Safari has since 17.4. */
