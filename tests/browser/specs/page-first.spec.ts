@@ -147,7 +147,8 @@ test("marks are asked of the one that takes the place; its download can be stopp
   await expect(page.locator("#alert")).toBeHidden();
 });
 
-test("another device for the small one leaves the official one on its way", async ({ page, address }) => {
+/** Opens the page, with the official checkpoint on its way behind the small one; it comes when what is returned is called. */
+async function openOnItsWay(page: Page, address: string): Promise<() => void> {
   const formula = await standIn(page, address);
   let open = () => {};
   const opened = new Promise<void>((resolve) => (open = resolve));
@@ -157,6 +158,11 @@ test("another device for the small one leaves the official one on its way", asyn
   });
   await page.goto(`${address}/page/?device=cpu&size=64`);
   await expect(page.locator("#behind")).toBeVisible({ timeout: 60_000 });
+  return open;
+}
+
+test("another device for the small one leaves the official one on its way", async ({ page, address }) => {
+  const open = await openOnItsWay(page, address);
   await openTab(page, "Model");
   await page.locator("#device").selectOption("auto");
   await expect(page.locator("#machine-facts")).toContainText("so the CPU is used", { timeout: 60_000 });
@@ -166,15 +172,7 @@ test("another device for the small one leaves the official one on its way", asyn
 });
 
 test("a choice that fails leaves the official one on its way", async ({ page, address }) => {
-  const formula = await standIn(page, address);
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  await page.route(HUB, async (route) => {
-    await opened;
-    await route.fulfill(official(formula)).catch(() => undefined);
-  });
-  await page.goto(`${address}/page/?device=cpu&size=64`);
-  await expect(page.locator("#behind")).toBeVisible({ timeout: 60_000 });
+  const open = await openOnItsWay(page, address);
   await page.locator("#checkpoint-file").setInputFiles({ name: "none.safetensors", mimeType: "", buffer: Buffer.from("none") });
   await expect(page.locator("#alert")).toBeVisible({ timeout: 60_000 });
   await expect(page.locator("#behind")).toBeVisible();
